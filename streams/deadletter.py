@@ -1,0 +1,121 @@
+"""Dead letters: the original bytes with the reason in headers; list them, show one, put one back.
+
+A letter lies in partition `original partition modulo letters' partitions`, so that each worker knows where its own letters are.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiokafka import TopicPartition
+
+from streams import topics
+from streams.clients import consumer_of, partitions_of, producer_of, read_partitions
+from streams.errors import BadMessage, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aiokafka import ConsumerRecord
+
+    from streams.settings import Settings
+
+Headers = list[tuple[str, bytes]]
+REPLAYED_FROM = "gaitstream-replayed"
+"""Header on a message that was put back: which letter it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter as read back from the topic."""
+
+    id: str
+    reason: str
+    text: str
+    path: str
+    topic: str
+    partition: int
+    offset: int
+    at_ms: int
+    worker: str
+    key: bytes | None
+    value: bytes | None
+    place: str
+    """PARTITION:OFFSET of the letter itself: what `show` and `replay` take."""
+
+
+def letter_headers(error: BadMessage, topic: str, partition: int, offset: int, worker: str) -> Headers:
+    """Headers of a letter: why, from where, when, by whom."""
+    return [
+        ("reason", error.why.encode()),
+        ("text", str(error)[:500].encode()),
+        ("path", error.path.encode()),
+        ("topic", topic.encode()),
+        ("partition", str(partition).encode()),
+        ("offset", str(offset).encode()),
+        ("time_ms", str(int(time.time() * 1000)).encode()),
+        ("worker", worker.encode()),
+    ]
+
+
+def letter_of(record: ConsumerRecord) -> Letter:
+    """The letter in a record of the dead-letter topic."""
+    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    return Letter(
+        id=headers.get("id", ""),
+        reason=headers.get("reason", ""),
+        text=headers.get("text", ""),
+        path=headers.get("path", ""),
+        topic=headers.get("topic", ""),
+        partition=int(headers.get("partition", -1)),
+        offset=int(headers.get("offset", -1)),
+        at_ms=int(headers.get("time_ms", record.timestamp)),
+        worker=headers.get("worker", ""),
+        key=record.key,
+        value=record.value,
+        place=f"{record.partition}:{record.offset}",
+    )
+
+
+async def list_letters(settings: Settings, *, reason: str | None = None, limit: int = 100) -> list[Letter]:
+    """The newest letters first."""
+    letters = [letter_of(r) async for r in read_partitions(settings, topics.DEAD_LETTER.name)]
+    wanted = [letter for letter in letters if reason is None or letter.reason == reason]
+    return sorted(wanted, key=lambda letter: letter.at_ms, reverse=True)[:limit]
+
+
+async def show_letter(settings: Settings, place: str) -> Letter:
+    """The letter at PARTITION:OFFSET.  Raises Refused when there is none."""
+    try:
+        partition, offset = (int(part) for part in place.split(":"))
+    except ValueError:
+        raise Refused(f"a letter's place is PARTITION:OFFSET as `deadletter list` prints it, got {place!r}") from None
+    consumer = consumer_of(settings)
+    await consumer.start()
+    try:
+        at = TopicPartition(topics.DEAD_LETTER.name, partition)
+        if partition not in await partitions_of(consumer, at.topic):
+            raise Refused(f"there is no partition {partition} of {at.topic}")
+        consumer.assign([at])
+        if not (await consumer.beginning_offsets([at]))[at] <= offset < (await consumer.end_offsets([at]))[at]:
+            raise Refused(f"there is no letter at {place} (it may have passed its retention)")
+        consumer.seek(at, offset)
+        return letter_of(await consumer.getone(at))
+    finally:
+        await consumer.stop()
+
+
+async def replay_letters(settings: Settings, places: Sequence[str]) -> list[Letter]:
+    """Put letters back on the topic and partition they came from; their order among newer messages is the end of the queue."""
+    letters = [await show_letter(settings, place) for place in places]
+    producer = producer_of(settings)
+    await producer.start()
+    try:
+        for letter in letters:
+            headers = [(REPLAYED_FROM, letter.place.encode())]
+            await producer.send_and_wait(letter.topic, letter.value, key=letter.key, partition=letter.partition, headers=headers)
+    finally:
+        await producer.stop()
+    return letters

@@ -1,0 +1,120 @@
+"""One typed class for every setting; precedence: command line > environment (`GAITSTREAM_...`) > TOML file > default."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+if TYPE_CHECKING:
+    from streams.topics import Topic
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """Settings of every role.  Each field is also an environment variable: `bootstrap` is `GAITSTREAM_BOOTSTRAP`."""
+
+    model_config = SettingsConfigDict(env_prefix="GAITSTREAM_", toml_file="gaitstream.toml", extra="forbid")
+
+    bootstrap: str = "127.0.0.1:9092"
+    """Kafka bootstrap servers, HOST:PORT[,HOST:PORT...]."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_file: Path | None = None
+    ssl_cert_file: Path | None = None
+    ssl_key_file: Path | None = None
+
+    data_dir: Path = Path(".gaitstream")
+    """Where `gaitstream up` and the embedded broker keep their files."""
+    group_prefix: str = "gaitstream"
+    """Consumer groups are PREFIX-inertial, PREFIX-identity, PREFIX-control."""
+    topic_partitions: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(default_factory=dict)
+    """Overrides of the declared number of partitions, by topic."""
+    retention_ms: dict[str, Annotated[int, Field(ge=1000)]] = Field(default_factory=dict)
+    """Overrides of the declared retention, by topic."""
+
+    extractor: str = "default"
+    """Walking extraction network (see `gaitstream models list`)."""
+    embedder: str = "default"
+    """Embedding network."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """Threads of each worker's networks: workers scale by processes, so one each."""
+
+    max_batch: Annotated[int, Field(ge=1)] = 4000
+    """Most messages of one poll: bounds memory and the time of one forward pass."""
+    commit_every_s: Positive = 1.0
+    session_timeout_s: Positive = 10.0
+    """After this silence Kafka gives a worker's partitions to another."""
+    revoke_budget_s: Positive = 20.0
+    """How long a batch in progress may delay a rebalance before it is given up (and done again by the next owner)."""
+    clock_ahead_s: Positive = 300.0
+    """A chunk that claims a time this far ahead of the broker's clock is refused."""
+    idle_release_s: Positive = 60.0
+    """A silent device holds back commits this long; then its open window is forgotten."""
+
+    target_fpir: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
+    """Share of strangers that may be named, over the whole gallery."""
+    min_windows: Annotated[int, Field(ge=1)] = 3
+    """No one is named and no one is called unknown on fewer windows than this."""
+
+    http_host: str = "127.0.0.1"
+    """Where metrics, health and the API listen; anything but loopback needs api_token."""
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port of this role's /metrics, /healthz and /readyz; 0 picks a free one."""
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65535)] = 8780
+    """Port of the control plane's HTTP API."""
+    api_token: SecretStr | None = None
+    """Bearer token of the API; without one the API listens on loopback only."""
+
+    log_format: Literal["json", "console"] = "json"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def kafka(self) -> dict[str, Any]:
+        """Connection arguments of every aiokafka client."""
+        arguments: dict[str, Any] = {"bootstrap_servers": self.bootstrap, "security_protocol": self.security_protocol}
+        if self.security_protocol.endswith("SSL"):
+            context = ssl.create_default_context(cafile=str(self.ssl_ca_file) if self.ssl_ca_file else None)
+            if self.ssl_cert_file:
+                context.load_cert_chain(str(self.ssl_cert_file), str(self.ssl_key_file) if self.ssl_key_file else None)
+            arguments["ssl_context"] = context
+        if self.security_protocol.startswith("SASL"):
+            arguments["sasl_mechanism"] = self.sasl_mechanism
+            arguments["sasl_plain_username"] = self.sasl_username
+            arguments["sasl_plain_password"] = self.sasl_password.get_secret_value() if self.sasl_password else None
+        return arguments
+
+    def partitions(self, topic: Topic) -> int:
+        """Number of partitions of a topic, after overrides."""
+        return self.topic_partitions.get(topic.name, topic.partitions)
+
+    def group(self, role: str) -> str:
+        """Consumer group of a role."""
+        return f"{self.group_prefix}-{role}"
+
+    @classmethod
+    def read(cls, file: Path | None = None, **given: Any) -> Settings:
+        """Settings with `given` on top and `file` instead of gaitstream.toml at the bottom.  Raises ValueError for a missing file."""
+        if file is None:
+            return cls(**given)
+        if not file.is_file():
+            raise ValueError(f"there is no settings file {file}")
+        return type("Settings", (cls,), {"model_config": SettingsConfigDict(toml_file=file)})(**given)  # type: ignore[no-any-return]
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

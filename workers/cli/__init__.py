@@ -1,0 +1,70 @@
+"""The command line: `gaitstream ...`.  One module per family of commands; this one holds what they share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from models.data.recordings import RecordingError
+from streams.errors import GaitstreamError
+from streams.settings import Settings
+from workers.cli import deadletter, gallery, inspect, networks, push, run
+
+app = typer.Typer(
+    name="gaitstream",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Recognises people by how they walk, live.",
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka, HOST:PORT[,HOST:PORT...] (else GAITSTREAM_BOOTSTRAP)")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings (default: gaitstream.toml here, if any)")] = None,
+    log_format: Annotated[str | None, typer.Option(help="json or console")] = None,
+) -> None:
+    """Settings come from the command line, then GAITSTREAM_... variables, then the TOML file, then defaults."""
+    context.obj = read_settings(config, bootstrap=bootstrap, log_format=log_format)
+
+
+def read_settings(config: Path | None = None, **given: object) -> Settings:
+    """Settings with those that were given on the command line on top.  Exits with a sentence when one is wrong."""
+    try:
+        return Settings.read(config, **{name: value for name, value in given.items() if value is not None})
+    except (ValidationError, ValueError) as error:
+        typer.secho(f"settings: {error}", fg="red", err=True)
+        raise typer.Exit(2) from None
+
+
+app.command()(run.demo)
+app.command()(run.up)
+app.command()(run.broker)
+app.command()(run.worker)
+app.add_typer(push.app, name="push")
+app.command()(push.watch)
+app.command()(gallery.enrol)
+app.add_typer(gallery.app, name="gallery")
+app.add_typer(deadletter.app, name="deadletter")
+app.add_typer(networks.app, name="models")
+app.command()(networks.train)
+app.add_typer(networks.evaluate, name="evaluate")
+app.command()(networks.calibrate)
+app.command()(inspect.bench)
+app.command()(inspect.asyncapi)
+app.command()(inspect.doctor)
+
+
+def main() -> None:
+    """Entry point: errors that gaitstream raises on purpose are told in a sentence, with exit code 1."""
+    try:
+        app()
+    except (GaitstreamError, RecordingError) as error:
+        typer.secho(f"{error}", fg="red", err=True)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Gait samples in; embeddings and identity events out, matched against the gallery of enrolled people."""

@@ -1,0 +1,157 @@
+"""Chunks of one device in log order to pieces of samples in time order.
+
+Every decision depends on the log alone, never on how it was polled: a chunk is used, repeated or late by what came before it in
+the log.  A chunk that leaves a hole waits for at most LATE_NS of stream time for the missing one; then the hole is a gap, and the
+next piece begins a new segment.  A stream's first chunk waits too, so that a worker which starts in the middle of a log sorts the
+same way as one that was there from the beginning.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from streams.errors import BadClock
+from workers.inertial.checks import end_ns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from streams.messages import ImuChunk
+    from workers.processor import Incoming
+
+GAP_NS = 100_000_000
+"""Longer pauses between samples end a segment; shorter ones are interpolated."""
+
+LATE_NS = 2_000_000_000
+"""Chunks out of order by up to this much are sorted; later ones are refused."""
+
+RECENT_SEQS = 64
+"""Sequence numbers remembered per device: a minute of chunks, far more than publishers repeat."""
+
+
+@dataclass(slots=True)
+class Span:
+    """What is remembered of a used chunk: until when it reaches, and what an event says of it."""
+
+    end_ns: int
+    offset: int
+    received_ns: int
+    placement: str
+    claimed_subject: str | None
+
+
+@dataclass(slots=True, order=True)
+class Piece:
+    """Samples [first, n) of a chunk, in time order; `breaks` when they do not continue the segment before."""
+
+    start_ns: int
+    offset: int
+    chunk: ImuChunk = field(compare=False)
+    times_ns: NDArray[np.int64] = field(compare=False)
+    first: int = field(compare=False, default=0)
+    breaks: bool = field(compare=False, default=False)
+    span: Span = field(compare=False, default=None)  # type: ignore[assignment]
+
+
+class Ordering:
+    """The order of one device's chunks.  `take` returns pieces that are ready, oldest first."""
+
+    __slots__ = ("_pending", "_seqs", "frontier_ns", "last_received_ns", "newest_ns", "previous_session", "session", "spans")
+
+    def __init__(self) -> None:
+        self.session: str | None = None
+        self.previous_session: str | None = None
+        self.frontier_ns: int | None = None
+        self.newest_ns = 0
+        self.last_received_ns = 0
+        self.spans: deque[Span] = deque()
+        self._seqs: deque[int] = deque(maxlen=RECENT_SEQS)
+        self._pending: list[Piece] = []
+
+    def restart(self, session: str) -> None:
+        """Forget everything of the stream so far."""
+        if session != self.session:
+            self.previous_session, self.session = self.session, session
+        self.frontier_ns, self.newest_ns = None, 0
+        self.spans.clear()
+        self._seqs.clear()
+        self._pending.clear()
+
+    def take(self, incoming: Incoming, chunk: ImuChunk) -> list[Piece] | None:
+        """Pieces that this chunk makes ready; None when the chunk repeats an earlier one.  Raises BadClock when it is too late."""
+        if chunk.seq in self._seqs:
+            return None
+        last_ns = end_ns(chunk)
+        if chunk.start_ns < self.newest_ns - LATE_NS or (self.frontier_ns is not None and last_ns <= self.frontier_ns):
+            behind_s = (self.newest_ns - chunk.start_ns) / 1e9
+            raise BadClock(f"the chunk begins {behind_s:.1f} s behind the newest sample of its session", reason="late", path="start_ns")
+        self._seqs.append(chunk.seq)
+        self.newest_ns = max(self.newest_ns, last_ns)
+        span = Span(last_ns, incoming.record.offset, incoming.received_ns, chunk.placement, chunk.claimed_subject)
+        pieces = split_at_gaps(chunk, incoming.record.offset, span)
+        if len(pieces) == 1 and not self._pending and self._continues(pieces[0]):
+            return self._use(pieces[0], breaks=False)
+        for piece in pieces:
+            insort(self._pending, piece)
+        return self._ready()
+
+    def oldest_needed(self, needed_ns: int) -> int | None:
+        """Oldest offset of a chunk with samples at or after `needed_ns`, and of those still waiting."""
+        while self.spans and self.spans[0].end_ns < needed_ns - LATE_NS:
+            self.spans.popleft()
+        offsets = [span.offset for span in self.spans]
+        offsets += [piece.offset for piece in self._pending]
+        return min(offsets, default=None)
+
+    def covering(self, time_ns: int) -> Span:
+        """The chunk that brought the sample at `time_ns` (the newest when none reaches that far)."""
+        return next((span for span in self.spans if span.end_ns >= time_ns), self.spans[-1])
+
+    def _continues(self, piece: Piece) -> bool:
+        return self.frontier_ns is not None and piece.start_ns - self.frontier_ns <= GAP_NS
+
+    def _ready(self) -> list[Piece]:
+        ready: list[Piece] = []
+        while self._pending:
+            piece = self._pending[0]
+            if self._continues(piece):
+                ready += self._use(self._pending.pop(0), breaks=False)
+            elif piece.start_ns <= self.newest_ns - LATE_NS:
+                ready += self._use(self._pending.pop(0), breaks=True)
+            else:
+                break
+        return ready
+
+    def _use(self, piece: Piece, *, breaks: bool) -> list[Piece]:
+        last_ns = int(piece.times_ns[-1])
+        if self.frontier_ns is not None:
+            if last_ns <= self.frontier_ns:
+                return []  # wholly covered by a neighbour: clocks that overlap by a few samples
+            piece.first = int(np.searchsorted(piece.times_ns, self.frontier_ns, side="right")) if piece.start_ns <= self.frontier_ns else 0
+        piece.breaks = breaks
+        self.frontier_ns = last_ns
+        self.spans.append(piece.span)
+        return [piece]
+
+
+def split_at_gaps(chunk: ImuChunk, offset: int, span: Span) -> list[Piece]:
+    """The chunk as pieces without internal gaps (a device that gives its own times may have paused)."""
+    if chunk.offsets_ns is None:
+        times_ns = chunk.start_ns + np.rint(np.arange(len(chunk.acc)) * (1e9 / chunk.rate_hz)).astype(np.int64)  # type: ignore[operator]
+        return [Piece(chunk.start_ns, offset, chunk, times_ns, span=span)]
+    times_ns = chunk.start_ns + chunk.offsets_ns.astype(np.int64)
+    cuts = np.flatnonzero(np.diff(times_ns) > GAP_NS) + 1
+    bounds: list[Any] = [0, *cuts.tolist(), len(times_ns)]
+    return [Piece(int(times_ns[a]), offset, _part(chunk, a, b), times_ns[a:b], span=span) for a, b in pairwise(bounds)]
+
+
+def _part(chunk: ImuChunk, a: int, b: int) -> ImuChunk:
+    if a == 0 and b == len(chunk.acc):
+        return chunk
+    return chunk.model_copy(update={"acc": chunk.acc[a:b], "gyro": chunk.gyro[a:b]})
