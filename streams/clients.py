@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -56,8 +57,8 @@ async def read_partitions(
     consumer = consumer_of(settings)
     await consumer.start()
     try:
-        known = await partitions_of(consumer, topic)
-        wanted = [TopicPartition(topic, p) for p in (sorted(known) if partitions is None else partitions)]
+        known = sorted(await partitions_of(settings, topic)) if partitions is None else partitions
+        wanted = [TopicPartition(topic, p) for p in known]
         if not wanted:
             return
         consumer.assign(wanted)
@@ -82,10 +83,12 @@ async def read_partitions(
         await consumer.stop()
 
 
-async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    """Partition numbers of a topic, asking the broker when this consumer has not met the topic yet; empty when there is none."""
-    known = consumer.partitions_for_topic(topic)
-    if known is None:
-        await consumer.topics()
-        known = consumer.partitions_for_topic(topic)
-    return known or set()
+async def partitions_of(settings: Settings, topic: str) -> set[int]:
+    """Partition numbers of a topic; empty when there is none."""
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    await admin.start()
+    try:
+        described = await admin.describe_topics([topic])
+        return {p["partition"] for t in described if not t["error_code"] for p in t["partitions"]}
+    finally:
+        await admin.close()

@@ -96,7 +96,7 @@ async def show_letter(settings: Settings, place: str) -> Letter:
     await consumer.start()
     try:
         at = TopicPartition(topics.DEAD_LETTER.name, partition)
-        if partition not in await partitions_of(consumer, at.topic):
+        if partition not in await partitions_of(settings, at.topic):
             raise Refused(f"there is no partition {partition} of {at.topic}")
         consumer.assign([at])
         if not (await consumer.beginning_offsets([at]))[at] <= offset < (await consumer.end_offsets([at]))[at]:

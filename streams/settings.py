@@ -56,8 +56,9 @@ class Settings(BaseSettings):
     """How long a batch in progress may delay a rebalance before it is given up (and done again by the next owner)."""
     clock_ahead_s: Positive = 300.0
     """A chunk that claims a time this far ahead of the broker's clock is refused."""
-    idle_release_s: Positive = 60.0
-    """A silent device holds back commits this long; then its open window is forgotten."""
+    idle_release_s: Positive = 15.0
+    """A silent device holds back commits this long; then its open window is forgotten, and a bout that goes on later is a new one.
+    Longer bridges longer outages of a phone, and makes a restarted worker read more again."""
 
     target_fpir: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     """Share of strangers that may be named, over the whole gallery."""

@@ -59,21 +59,30 @@ async def ensure_topics(settings: Settings, replication: int = 1) -> list[str]:
     await admin.start()
     try:
         existing = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics() if not t["error_code"]}
-        missing = []
-        for topic in ALL:
-            have = existing.get(topic.name)
-            if have is None:
-                missing.append(NewTopic(topic.name, settings.partitions(topic), replication, topic_configs=_configs(topic, settings)))
-            elif have != settings.partitions(topic):
-                raise Misconfigured(f"topic {topic.name} has {have} partitions, expected {settings.partitions(topic)}")
+        if wrong := partition_mismatches(settings, existing):
+            raise Misconfigured("; ".join(wrong))
+        missing = [
+            NewTopic(topic.name, settings.partitions(topic), replication, topic_configs=_configs(topic, settings))
+            for topic in ALL
+            if topic.name not in existing
+        ]
         if missing:
             response = await admin.create_topics(missing)
-            for error in response.topic_errors:
-                if error[1] and for_code(error[1]) is not TopicAlreadyExistsError:
-                    raise Misconfigured(f"topic {error[0]} could not be created: {for_code(error[1]).__name__} {error[2] or ''}")
+            for name, code, *text in response.topic_errors:
+                if code and for_code(code) is not TopicAlreadyExistsError:  # another worker may have been faster
+                    raise Misconfigured(f"topic {name} could not be created: {for_code(code).__name__} {text}")
         return [new.name for new in missing]
     finally:
         await admin.close()
+
+
+def partition_mismatches(settings: Settings, existing: dict[str, int]) -> list[str]:
+    """Sentences about topics whose number of partitions is not the declared one."""
+    return [
+        f"topic {topic.name} has {existing[topic.name]} partitions, expected {settings.partitions(topic)}"
+        for topic in ALL
+        if topic.name in existing and existing[topic.name] != settings.partitions(topic)
+    ]
 
 
 def _configs(topic: Topic, settings: Settings) -> dict[str, str]:

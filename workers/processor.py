@@ -45,7 +45,7 @@ class Output:
     at: TopicPartition
     topic: str
     key: bytes
-    value: bytes
+    value: bytes = field(repr=False)
     id: str
 
 
@@ -65,7 +65,7 @@ class Emitted:
     topic: str
     id: str
     key: bytes
-    value: bytes
+    value: bytes = field(repr=False)
 
 
 class Processor(Protocol):

@@ -33,7 +33,7 @@ async def identity_events(
     await consumer.start()
     try:
         name = topics.IDENTITY_EVENTS.name
-        partitions = [TopicPartition(name, p) for p in sorted(await partitions_of(consumer, name))]
+        partitions = [TopicPartition(name, p) for p in sorted(await partitions_of(settings, name))]
         if not partitions:
             raise Misconfigured(f"topic {name} does not exist at {settings.bootstrap}; start the workers first")
         consumer.assign(partitions)

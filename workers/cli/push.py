@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from models.data.recordings import load_recordings
+
 from streams.errors import Refused
 from workers.cli.run import run_async, stop_event
 from workers.watching import identity_events
@@ -58,6 +58,7 @@ def imu(
     as_json: Annotated[bool, typer.Option("--json", help="The devices as JSON")] = False,
 ) -> None:
     """Publish inertial recordings; each record is one device session."""
+    from models.data.recordings import load_recordings
     from workers.sources.phones import publish
     from workers.sources.recordings import phones_of
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from streams.settings import Settings
+    from workers.processor import Processor
 
 
 T = TypeVar("T")
@@ -120,16 +121,24 @@ def worker(context: typer.Context, role: Role) -> None:
 
 async def _data_plane(settings: Settings, role: Role) -> None:
     from streams.topics import ensure_topics
-    from workers.identity.worker import IdentityWorker
-    from workers.inertial.worker import InertialWorker
     from workers.runtime import Runtime
 
     await ensure_topics(settings)
-    runtime = Runtime(settings, InertialWorker(settings) if role is Role.INERTIAL else IdentityWorker(settings))
+    runtime = Runtime(settings, _processor(settings, role))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, runtime.stop)
     await runtime.run()
+
+
+def _processor(settings: Settings, role: Role) -> Processor:
+    if role is Role.INERTIAL:
+        from workers.inertial.worker import InertialWorker
+
+        return InertialWorker(settings)
+    from workers.identity.worker import IdentityWorker
+
+    return IdentityWorker(settings)
 
 
 def stop_event() -> asyncio.Event:

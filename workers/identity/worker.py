@@ -1,6 +1,6 @@
 """The identity worker: `gait.samples.inertial` in; `gait.embeddings` and `gait.identity.events` out.
 
-    samples → embedding (one batch over all devices) → evidence of the bout → gallery → decision → event
+samples → embedding (one batch over all devices) → evidence of the bout → gallery → decision → event
 """
 
 from __future__ import annotations

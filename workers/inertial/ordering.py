@@ -12,7 +12,7 @@ from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -30,6 +30,9 @@ GAP_NS = 100_000_000
 
 LATE_NS = 2_000_000_000
 """Chunks out of order by up to this much are sorted; later ones are refused."""
+
+MOST_PIECE_NS = 4_000_000_000
+"""Longer chunks are cut, so that a piece always fits into the ring of grid values."""
 
 RECENT_SEQS = 64
 """Sequence numbers remembered per device: a minute of chunks, far more than publishers repeat."""
@@ -141,17 +144,20 @@ class Ordering:
 
 
 def split_at_gaps(chunk: ImuChunk, offset: int, span: Span) -> list[Piece]:
-    """The chunk as pieces without internal gaps (a device that gives its own times may have paused)."""
+    """The chunk as pieces without internal gaps (a device that gives its own times may have paused) and of at most MOST_PIECE_NS."""
     if chunk.offsets_ns is None:
         times_ns = chunk.start_ns + np.rint(np.arange(len(chunk.acc)) * (1e9 / chunk.rate_hz)).astype(np.int64)  # type: ignore[operator]
+        cuts = np.zeros(0, np.int64)
+    else:
+        times_ns = chunk.start_ns + chunk.offsets_ns.astype(np.int64)
+        cuts = np.flatnonzero(np.diff(times_ns) > GAP_NS) + 1
+    if times_ns[-1] - times_ns[0] > MOST_PIECE_NS:
+        cuts = np.union1d(cuts, np.searchsorted(times_ns, np.arange(times_ns[0] + MOST_PIECE_NS, times_ns[-1], MOST_PIECE_NS)))
+    if not len(cuts):
         return [Piece(chunk.start_ns, offset, chunk, times_ns, span=span)]
-    times_ns = chunk.start_ns + chunk.offsets_ns.astype(np.int64)
-    cuts = np.flatnonzero(np.diff(times_ns) > GAP_NS) + 1
-    bounds: list[Any] = [0, *cuts.tolist(), len(times_ns)]
+    bounds = [0, *cuts.tolist(), len(times_ns)]
     return [Piece(int(times_ns[a]), offset, _part(chunk, a, b), times_ns[a:b], span=span) for a, b in pairwise(bounds)]
 
 
 def _part(chunk: ImuChunk, a: int, b: int) -> ImuChunk:
-    if a == 0 and b == len(chunk.acc):
-        return chunk
     return chunk.model_copy(update={"acc": chunk.acc[a:b], "gyro": chunk.gyro[a:b]})

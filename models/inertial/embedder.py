@@ -1,0 +1,51 @@
+"""The gait embedder as the workers use it: numpy windows in, unit vectors and qualities out, any batch size.
+
+Shape letters: B batch, T time (50 Hz), D embedding; 6 are the device's axes (models.types.INERTIAL_CHANNELS).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from models.calibration import ScoreCalibration
+from models.inertial.batches import tensor_slices
+from models.inertial.networks import GaitTCN, prepare_for_inference
+from models.types import Float32, ShapeError
+
+SLICE = 64
+"""Items per forward pass: larger slices gain under 10 % and fall out of a shared cache."""
+
+
+class GaitEmbedder:
+    """Turns gait windows into points of one embedding space; a pure function of each window, without state.
+
+    name, space: registered name; name@hash of weights and preprocessing.  card: the model card.
+    window_samples, hop_samples, dim: a window of 128 grid samples every 64, 64 dimensions.
+    """
+
+    def __init__(self, network: GaitTCN, name: str, space: str, card: Mapping[str, Any]) -> None:
+        self.name, self.space, self.card = name, space, card
+        self.window_samples, self.hop_samples, self.dim = network.WINDOW, network.HOP, network.DIM
+        self.network = prepare_for_inference(network)
+
+    @cached_property
+    def calibration(self) -> ScoreCalibration:
+        """What cosines of this space mean. Raises CalibrationError if the model card does not say."""
+        return ScoreCalibration.from_card(self.card)
+
+    @torch.inference_mode()
+    def embed(self, x_BT6: Float32) -> tuple[Float32, Float32]:
+        """(B, window_samples, 6) raw samples -> (B, dim) float32 unit rows, (B,) float32 quality in [0, 1]; ShapeError otherwise."""
+        if x_BT6.ndim != 3 or x_BT6.shape[1:] != (self.window_samples, 6):
+            raise ShapeError(f"x_BT6 must be (B, {self.window_samples}, 6), got {x_BT6.shape}")
+        vector_BD = np.empty((len(x_BT6), self.dim), np.float32)
+        quality_B = np.empty(len(x_BT6), np.float32)
+        for part, x in tensor_slices(x_BT6, SLICE):
+            vector, quality = self.network(x)
+            vector_BD[part], quality_B[part] = vector.numpy(), quality.numpy()
+        return vector_BD, quality_B

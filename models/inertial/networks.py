@@ -1,0 +1,120 @@
+"""The two networks of our own: `WalkTCN` marks walking, `GaitTCN` turns a gait window into an embedding.
+
+Both are small temporal convolutional networks (Bai et al., "An Empirical Evaluation of Generic Convolutional and Recurrent Networks",
+2018), written as two-dimensional convolutions of height one in channels-last layout, which run about 1.5 times faster on a CPU than the
+one-dimensional ones. Both are pure functions of a fixed-length input and hold their preprocessing inside.
+
+Shape letters: B batch, C channel, T time (50 Hz), D embedding; 6 are the device's axes (models.types.INERTIAL_CHANNELS).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from models.inertial.channels import HEADING_CHANNELS, INVARIANT_CHANNELS, StreamChannels, WindowChannels
+
+
+class ConvNorm(nn.Module):
+    """Convolution along time, batch normalisation, optional rectifier. After `fold` the normalisation is part of the convolution."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, *, stride: int = 1, dilation: int = 1, relu: bool = True) -> None:
+        super().__init__()
+        padding = (kernel - 1) * dilation // 2
+        self.conv = nn.Conv2d(c_in, c_out, (1, kernel), (1, stride), (0, padding), (1, dilation), bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(c_out)
+        self.relu = relu
+
+    def forward(self, x_BC1T: Tensor) -> Tensor:
+        y_BC1T = self.norm(self.conv(x_BC1T))
+        return F.relu(y_BC1T, inplace=True) if self.relu else y_BC1T
+
+    def fold(self) -> None:
+        """Merges the normalisation into the convolution; for inference only."""
+        if isinstance(self.norm, nn.BatchNorm2d):
+            self.conv = fuse_conv_bn_eval(self.conv, self.norm)
+            self.norm = nn.Identity()
+
+
+class Residual(nn.Module):
+    """Two convolutions and a shortcut, length and channels kept."""
+
+    def __init__(self, channels: int, kernel: int, *, dilation: int = 1) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels, kernel, dilation=dilation)
+        self.second = ConvNorm(channels, channels, kernel, dilation=dilation, relu=False)
+
+    def forward(self, x_BC1T: Tensor) -> Tensor:
+        return F.relu(self.second(self.first(x_BC1T)).add_(x_BC1T), inplace=True)
+
+
+class WalkTCN(nn.Module):
+    """(B, context + block + lookahead, 6) raw samples -> (B, block) logits of walking, one per sample of the block."""
+
+    CONTEXT, BLOCK, LOOKAHEAD = 128, 64, 32
+    """Grid samples at 50 Hz: 2.56 s of past, a decision every 1.28 s, 0.64 s of look-ahead."""
+
+    context_samples, block_samples, lookahead_samples = CONTEXT, BLOCK, LOOKAHEAD
+
+    STRIDE = 4
+    """The trunk runs at 12.5 Hz; its last layer gives the four samples of each step."""
+
+    GRAVITY_SAMPLES = 65
+    """1.3 s, more than a stride: long enough to average a step out, short enough to follow sitting down."""
+
+    def __init__(self, channels: int = 40) -> None:
+        super().__init__()
+        self.channels = StreamChannels(self.CONTEXT + self.BLOCK + self.LOOKAHEAD, self.GRAVITY_SAMPLES)
+        self.stem = ConvNorm(INVARIANT_CHANNELS, channels, 9, stride=self.STRIDE)
+        self.trunk = nn.Sequential(*(Residual(channels, 3, dilation=dilation) for dilation in (1, 2, 4)))
+        self.head = nn.Conv2d(channels, self.STRIDE, 1)
+
+    def forward(self, x_BT6: Tensor) -> Tensor:
+        h_BC1T = self.trunk(self.stem(self.channels(x_BT6)))
+        first = self.CONTEXT // self.STRIDE
+        logits_B41T = self.head(h_BC1T[..., first : first + self.BLOCK // self.STRIDE])
+        return logits_B41T[:, :, 0].transpose(1, 2).flatten(1)
+
+
+class GaitTCN(nn.Module):
+    """(B, 128, 6) raw samples of walking -> (B, 64) embedding of unit length and (B,) quality in [0, 1]."""
+
+    WINDOW, HOP, DIM = 128, 64, 64
+    """Grid samples at 50 Hz: windows of 2.56 s every 1.28 s."""
+
+    def __init__(self, width: int = 64) -> None:
+        super().__init__()
+        self.channels = WindowChannels()
+        self.trunk = nn.Sequential(
+            ConvNorm(INVARIANT_CHANNELS + HEADING_CHANNELS, 48, 9, stride=2),
+            ConvNorm(48, width, 5, stride=2),
+            Residual(width, 3),
+            ConvNorm(width, 2 * width, 3, stride=2),
+            Residual(2 * width, 3),
+        )
+        self.dropout = nn.Dropout(0.1)
+        self.project = nn.Linear(4 * width, self.DIM)
+        self.quality = nn.Sequential(nn.Linear(4 * width, 16), nn.ReLU(), nn.Linear(16, 1))
+
+    def features(self, x_BT6: Tensor) -> Tensor:
+        """(B, 4 width) mean and standard deviation over time of the last layer."""
+        h_BCT = self.trunk(self.channels(x_BT6))[:, :, 0]
+        mean_BC = h_BCT.mean(-1)
+        sd_BC = (h_BCT - mean_BC[..., None]).square().mean(-1).add(1e-5).sqrt()
+        return torch.cat([mean_BC, sd_BC], dim=1)
+
+    def forward(self, x_BT6: Tensor) -> tuple[Tensor, Tensor]:
+        features_BF = self.features(x_BT6)
+        embedding_BD = F.normalize(self.project(self.dropout(features_BF)), dim=1)
+        return embedding_BD, torch.sigmoid(self.quality(features_BF))[:, 0]
+
+
+def prepare_for_inference(network: nn.Module) -> nn.Module:
+    """The network itself, in evaluation mode, normalisation folded, in the memory layout that is fastest on a CPU."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, ConvNorm):
+            module.fold()
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from torch's overloads

@@ -1,0 +1,194 @@
+"""Every network by name: what it does, what it takes, where its weights and model card lie.
+
+Weights are `NAME.safetensors`, the model card beside them is `NAME.json`. The card carries the SHA-256 of the weights file, so a truncated
+or exchanged file is refused; the space id is NAME@ and twelve digits of the hash of weights and preprocessing. "default" is an alias for
+the one network of each task that the live pipeline uses unless told otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import nn
+
+from models.inertial.channels import PREPROCESSING
+from models.inertial.embedder import GaitEmbedder
+from models.inertial.extractor import WalkExtractor
+from models.inertial.networks import GaitTCN, WalkTCN
+
+WEIGHTS_DIR = Path(__file__).parent / "weights"
+
+EXTRACTION, EMBEDDING = "extraction", "embedding"
+"""Tasks: find the walking; turn a gait sample into an embedding."""
+
+
+class RegistryError(Exception):
+    """A network cannot be used."""
+
+
+class UnknownNetworkError(RegistryError):
+    """No network of that name and task is registered."""
+
+
+class WeightsMissingError(RegistryError):
+    """The weights file or the model card is not there."""
+
+
+class WeightsCorruptError(RegistryError):
+    """The weights file does not belong to its model card or to its network."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEntry:
+    """One registered network.
+
+    input: what one item is, in words.  preprocessing: version of what the network does to its raw input, part of the space id.
+    default: whether "default" means it.  weights_set: "default" (permitted data) or "research" (says its licence, never a default).
+    """
+
+    name: str
+    task: str
+    build: Callable[[], nn.Module]
+    input: str
+    preprocessing: str
+    summary: str
+    default: bool = False
+    weights_set: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInfo:
+    """A row of `gaitstream models list`. space and licence are None where no weights are installed."""
+
+    name: str
+    task: str
+    input: str
+    summary: str
+    parameters: int
+    default: bool
+    weights_set: str
+    space: str | None
+    licence: str | None
+
+
+NETWORKS: dict[str, NetworkEntry] = {
+    entry.name: entry
+    for entry in (
+        NetworkEntry(
+            "walk-tcn",
+            EXTRACTION,
+            WalkTCN,
+            f"{WalkTCN.CONTEXT} + {WalkTCN.BLOCK} + {WalkTCN.LOOKAHEAD} samples x 6 axes, 50 Hz",
+            PREPROCESSING,
+            "streaming walking extractor, temporal convolutions on orientation-free channels",
+            default=True,
+        ),
+        NetworkEntry(
+            "gait-tcn",
+            EMBEDDING,
+            GaitTCN,
+            f"{GaitTCN.WINDOW} samples x 6 axes, 50 Hz",
+            PREPROCESSING,
+            "gait embedding, temporal convolutions on orientation-free channels, metric learning",
+            default=True,
+        ),
+    )
+}
+
+
+def load_extractor(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> WalkExtractor:
+    """The walking extractor of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
+    entry = find_network(name, EXTRACTION)
+    network, card = load_weights(entry, weights_dir)
+    assert isinstance(network, WalkTCN)
+    return WalkExtractor(network, entry.name, card["space"], card)
+
+
+def load_embedder(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> GaitEmbedder:
+    """The embedder of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
+    entry = find_network(name, EMBEDDING)
+    network, card = load_weights(entry, weights_dir)
+    assert isinstance(network, GaitTCN)
+    return GaitEmbedder(network, entry.name, card["space"], card)
+
+
+def list_networks(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkInfo]:
+    """Every registered network, with what is known of its installed weights."""
+    rows = []
+    for entry in NETWORKS.values():
+        try:
+            card: Mapping[str, Any] = read_card(entry.name, weights_dir)
+        except RegistryError:
+            card = {}
+        parameters = sum(parameter.numel() for parameter in entry.build().parameters())
+        rows.append(
+            NetworkInfo(
+                entry.name,
+                entry.task,
+                entry.input,
+                entry.summary,
+                parameters,
+                entry.default,
+                entry.weights_set,
+                card.get("space"),
+                card.get("licence"),
+            )
+        )
+    return rows
+
+
+def find_network(name: str, task: str | None = None) -> NetworkEntry:
+    """The entry of that name, or the default of the task. Raises UnknownNetworkError naming what there is."""
+    candidates = [entry for entry in NETWORKS.values() if task in (None, entry.task)]
+    for entry in candidates:
+        if entry.name == name or (name == "default" and task is not None and entry.default):
+            return entry
+    raise UnknownNetworkError(f"no {task or ''} network {name!r}; there are {', '.join(entry.name for entry in candidates)}")
+
+
+def read_card(name: str, weights_dir: Path = WEIGHTS_DIR) -> dict[str, Any]:
+    """The model card of a network. Raises WeightsMissingError or WeightsCorruptError."""
+    path = weights_dir / f"{name}.json"
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise WeightsMissingError(f"{path}: no model card; train the network with `gaitstream train {name}`") from None
+    except ValueError as error:
+        raise WeightsCorruptError(f"{path}: not a JSON model card ({error})") from error
+    if not isinstance(card, dict) or not all(isinstance(card.get(key), str) for key in ("weights_sha256", "space", "licence")):
+        raise WeightsCorruptError(f"{path}: the model card must name weights_sha256, space and licence")
+    return card
+
+
+def load_weights(entry: NetworkEntry, weights_dir: Path = WEIGHTS_DIR) -> tuple[nn.Module, dict[str, Any]]:
+    """The network with its weights, and its card. Raises WeightsMissingError or WeightsCorruptError."""
+    card = read_card(entry.name, weights_dir)
+    path = weights_dir / f"{entry.name}.safetensors"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise WeightsMissingError(f"{path}: no weights; train the network with `gaitstream train {entry.name}`") from None
+    if hashlib.sha256(content).hexdigest() != card["weights_sha256"]:
+        raise WeightsCorruptError(f"{path}: SHA-256 differs from the one in the model card; the file is truncated or was exchanged")
+    if card["space"] != space_id(entry, content):
+        raise WeightsCorruptError(
+            f"{path}: the model card says space {card['space']}, weights and preprocessing say {space_id(entry, content)}"
+        )
+    network = entry.build()
+    try:
+        network.load_state_dict(safetensors.torch.load(content))
+    except (RuntimeError, safetensors.SafetensorError) as error:
+        raise WeightsCorruptError(f"{path}: not the weights of {entry.name} ({error})") from error
+    return network, card
+
+
+def space_id(entry: NetworkEntry, weights: bytes) -> str:
+    """NAME@ and twelve hexadecimal digits of the hash of weights file and preprocessing version."""
+    return f"{entry.name}@{hashlib.sha256(weights + entry.preprocessing.encode()).hexdigest()[:12]}"

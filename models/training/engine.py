@@ -1,0 +1,165 @@
+"""The training loop every network shares: seeds, schedule, early stopping on held-out people, checkpoints that resume.
+
+Everything random in an epoch follows from (seed, epoch), and the learning rate from the step, so a run that was killed and resumed takes
+the same steps as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from torch import Tensor, nn
+
+from models.training.options import TrainOptions
+
+WARM_UP = 0.1
+"""Share of all steps over which the learning rate rises before its cosine fall."""
+
+
+AVERAGE = 0.99
+"""Decay per step of the running mean of the weights. The mean is what is validated and shipped: it is better than any single step, and far
+less a matter of luck with few held-out people."""
+
+
+class Task(Protocol):
+    """What a network is trained for. `module` holds everything that learns, shipped or not."""
+
+    module: nn.Module
+
+    def loss(self, rng: Generator) -> Tensor:
+        """Loss of one fresh random batch."""
+
+    def validate(self) -> dict[str, float]:
+        """Figures on held-out people; "score" is the one to raise."""
+
+
+def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") -> list[dict[str, float]]:
+    """Trains until the epochs are over or the score stands still; leaves the best weights in the task. Returns one row per epoch.
+
+    Resumes from out_dir/checkpoint.pt where that was written under the same options; TensorBoard logs if the package is installed.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    checkpoint = out_dir / "checkpoint.pt"
+    device = torch.device(options.device)
+    task.module.to(device)
+    optimizer = torch.optim.AdamW(task.module.parameters(), lr=options.learning_rate, weight_decay=1e-3)
+    mean = _copy(task.module)
+    history, best = _resume(checkpoint, task, optimizer, mean, options)
+    board = _board(out_dir)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[figures]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task(label or options.name, total=options.epochs, completed=len(history), figures="")
+        for epoch in range(len(history), options.epochs):
+            if epoch - int(best["epoch"]) > options.patience:
+                break
+            row = {"epoch": float(epoch), "loss": _epoch(task, optimizer, mean, options, epoch), **_validate(task, mean)}
+            history.append(row)
+            if row["score"] > best["score"]:
+                best = {"epoch": epoch, "score": row["score"], "module": {name: tensor.clone() for name, tensor in mean.items()}}
+            state = {"options": repr(options), "history": history, "best": best, "mean": mean}
+            _save(checkpoint, {**state, "module": task.module.state_dict(), "optimizer": optimizer.state_dict()})
+            for key, value in row.items():
+                board(key, value, epoch)
+            figures = "  ".join(f"{key} {value:.4f}" for key, value in row.items() if key != "epoch")
+            progress.update(bar, advance=1, figures=figures)
+            if not progress.console.is_terminal:  # a log file gets lines, not a bar
+                progress.console.print(
+                    f"{label or options.name} epoch {epoch + 1}/{options.epochs}  {figures}", highlight=False, soft_wrap=True
+                )
+    task.module.load_state_dict(best["module"])
+    task.module.eval()
+    return history
+
+
+def _epoch(task: Task, optimizer: torch.optim.Optimizer, mean: dict[str, Tensor], options: TrainOptions, epoch: int) -> float:
+    """One epoch of steps, which the mean weights follow; returns the mean loss."""
+    rng = np.random.default_rng([options.seed, epoch])
+    torch.manual_seed(options.seed * 100_003 + epoch)
+    task.module.train()
+    total, last = 0.0, options.epochs * options.steps
+    for step in range(options.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * rate_factor((epoch * options.steps + step) / last)
+        loss = task.loss(rng)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(task.module.parameters(), 5.0)
+        optimizer.step()
+        _follow(mean, task.module, min(AVERAGE, 1.0 - 1.0 / (epoch * options.steps + step + 2)))
+        total += loss.item()
+    if not math.isfinite(total):
+        raise FloatingPointError(f"the loss of {options.name} is not finite in epoch {epoch}; lower the learning rate")
+    return total / options.steps
+
+
+def rate_factor(progress: float) -> float:
+    """Learning rate relative to its top: linear rise, cosine fall. progress: 0 to 1 over the whole run."""
+    if progress < WARM_UP:
+        return 0.05 + 0.95 * progress / WARM_UP
+    return 0.5 * (1.0 + math.cos(math.pi * (progress - WARM_UP) / (1.0 - WARM_UP)))
+
+
+@torch.no_grad()
+def _follow(mean: dict[str, Tensor], module: nn.Module, decay: float) -> None:
+    """mean <- decay mean + (1 - decay) weights; counters are copied."""
+    for name, tensor in module.state_dict().items():
+        if tensor.is_floating_point():
+            mean[name].lerp_(tensor, 1.0 - decay)
+        else:
+            mean[name].copy_(tensor)
+
+
+@torch.no_grad()
+def _validate(task: Task, mean: dict[str, Tensor]) -> dict[str, float]:
+    """The task's figures with the mean weights in place."""
+    steps = _copy(task.module)
+    task.module.load_state_dict(mean)
+    task.module.eval()
+    figures = task.validate()
+    task.module.load_state_dict(steps)
+    return figures
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+
+
+def _resume(
+    path: Path, task: Task, optimizer: torch.optim.Optimizer, mean: dict[str, Tensor], options: TrainOptions
+) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    if path.exists():
+        state = torch.load(path, map_location=options.device, weights_only=True)
+        if state["options"] == repr(options):
+            task.module.load_state_dict(state["module"])
+            optimizer.load_state_dict(state["optimizer"])
+            mean.update(state["mean"])
+            return state["history"], state["best"]
+    return [], {"epoch": 0, "score": -math.inf, "module": _copy(task.module)}
+
+
+def _save(path: Path, state: dict[str, Any]) -> None:
+    """Written beside and renamed: a kill in the middle leaves the previous checkpoint."""
+    temporary = path.with_suffix(".tmp")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def _board(out_dir: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:  # an extra: `pip install gaitstream[train]`
+        return lambda key, value, epoch: None
+    return SummaryWriter(str(out_dir / "tensorboard")).add_scalar

@@ -1,0 +1,75 @@
+"""`gaitstream models`, `train`, `evaluate`, `calibrate`: the networks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(no_args_is_help=True, help="The networks and their weights.")
+evaluate = typer.Typer(no_args_is_help=True, help="Figures with confidence intervals, on people the network never saw.")
+
+Json = Annotated[bool, typer.Option("--json", help="JSON")]
+Data = Annotated[Path, typer.Option(help="Recordings (npz)", exists=True, dir_okay=False)]
+People = Annotated[str | None, typer.Option(help="1-6, or names: ms01,ms03; by their order in the file")]
+Out = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as JSON")]
+
+
+class Device(StrEnum):
+    """Where networks train."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """Every registered network: task, size, space, licence."""
+    from models.registry import list_networks
+
+    rows = [asdict(info) for info in list_networks()]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("name", "task", "parameters", "input", "space", "set", "licence")
+    for row in rows:
+        name = f"{row['name']} (default)" if row["default"] else row["name"]
+        cells = (row["task"], f"{row['parameters']:,}", row["input"], row["space"] or "no weights", row["weights_set"], row["licence"] or "-")
+        table.add_row(name, *cells)
+    Console().print(table)
+
+
+@app.command()
+def show(name: str) -> None:
+    """The model card of a network as JSON."""
+    from models.registry import find_network, read_card
+
+    typer.echo(json.dumps(read_card(find_network(name).name), indent=2))
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="A name of `gaitstream models list`")],
+    data: Annotated[list[Path], typer.Option(help="Recordings (npz); repeat for more", exists=True, dir_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder of weights, model card and run")],
+    people: Annotated[str | None, typer.Option(help='For every file: "1-12"; per file: "motionsense=1-12;geotec_spsw=1-11"')] = None,
+    device: Annotated[Device, typer.Option(help="cpu or cuda")] = Device.CPU,
+    simulated: Annotated[int, typer.Option(help="Simulated walkers that join", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random")] = 0,
+    epochs: Annotated[int | None, typer.Option(help="Most epochs", min=1)] = None,
+    folds: Annotated[int, typer.Option(help="People-disjoint folds of cross-fitted calibration", min=0)] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads", min=1)] = 1,
+) -> None:
+    """Train a network; the run writes the model card itself, and resumes when it was killed."""
+    import torch
+
+    from models.training.train import train as run
+
+    torch.set_num_threads(threads)
+    card = run(model, data, out, people=people, device=device.value, seed=seed, epochs=epochs, simulated=simulated, folds=folds)
+    typer.echo(f"{card['space']}: weights and model card are in {out}")
