@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from models.simulation.walker import LivePhone, Walker
+from models.simulation import LivePhone, Walker
 from streams import topics
 from streams.clients import read_partitions
 from streams.messages import EmbeddingRecord

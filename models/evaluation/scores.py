@@ -27,7 +27,7 @@ def det_curve(genuine: Scores, impostor: Scores) -> DetCurve:
     if not len(genuine) or not len(impostor):
         raise ValueError(f"a DET curve needs genuine and impostor scores, got {len(genuine)} and {len(impostor)}")
     threshold = np.unique(np.concatenate([genuine, impostor, [np.inf]]))
-    fmr = 1.0 - np.searchsorted(np.sort(impostor), threshold, side="left") / len(impostor)
+    fmr = (len(impostor) - np.searchsorted(np.sort(impostor), threshold, side="left")) / len(impostor)
     fnmr = np.searchsorted(np.sort(genuine), threshold, side="left") / len(genuine)
     return DetCurve(threshold, fmr, fnmr)
 

@@ -53,7 +53,7 @@ def _autocorrelation(windows_BT6: Float32) -> tuple[Float32, Float32]:
     batch, time, _ = windows_BT6.shape
     centred_B6T = np.ascontiguousarray((windows_BT6 - windows_BT6.mean(axis=1, keepdims=True)).transpose(0, 2, 1))
     spectrum_B6F = fft.rfft(centred_B6T, n=fft.next_fast_len(time + LONGEST_STRIDE + 2, real=True), axis=2)
-    power_BSF = (spectrum_B6F.real**2 + spectrum_B6F.imag**2).reshape(batch, 2, 3, -1).sum(axis=2)
+    power_BSF = (spectrum_B6F.real**2 + spectrum_B6F.imag**2).reshape(batch, 2, 3, spectrum_B6F.shape[2]).sum(axis=2)
     covariance_BSL = fft.irfft(power_BSF, axis=2)
     lags_L = np.arange(SHORTEST_STRIDE - 1, LONGEST_STRIDE + 2)
     overlap_L = ((time - lags_L) / time).astype(np.float32)

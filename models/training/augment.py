@@ -54,6 +54,15 @@ def disturb_sensors(x_BT6: Float32, rng: Generator, strength: float = 1.0) -> Fl
     return soften(y_BT6, rng.uniform(0, 0.5 * strength, size=batch) * (rng.random(batch) < 0.5))
 
 
+def vary_vigour(x_BT6: Float32, rng: Generator, sd: float) -> Float32:
+    """Scales the motion of every item, acceleration about its mean and angular rate each by exp(normal * sd): other places on the body,
+    other people."""
+    factor = np.exp(sd * rng.normal(size=(len(x_BT6), 1, 2))).astype(np.float32)
+    mean_B13 = x_BT6[..., :3].mean(axis=1, keepdims=True)
+    acc = mean_B13 + (x_BT6[..., :3] - mean_B13) * factor[..., :1]
+    return np.concatenate([acc, x_BT6[..., 3:] * factor[..., 1:]], axis=2)
+
+
 def soften(x_BT6: Float32, share_B: NDArray[np.float64]) -> Float32:
     """Mixes every item with its own three-sample mean: a share of up to 0.5 lowers 10 Hz by a third (thicker cloth, other filter)."""
     smooth_BT6 = x_BT6.copy()

@@ -1,7 +1,7 @@
 """Training of walking extractors: balanced random crops with spliced transitions, per-sample cross-entropy, F1 on held-out people.
 
-Level walking is the target; stairs and running are shown as "not walking" with a small weight (they are gait, but not the gait that the
-embedding knows), turns and unlabelled samples not at all. Shape letters: B batch, T time (50 Hz).
+Level walking is the target; real stairs and running are shown as "not walking" with a small weight (they are gait, but not the gait that the
+embedding knows), turns, unlabelled samples and the simulator's stairs and running, which are only plausible, not at all. Shape letters: B batch, T time (50 Hz).
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.data.grid import to_grid, trusted_labels
-from models.data.recordings import Recording
+from models.data.recordings import WALK_OTHER_GAIT, WALK_UNLABELLED, Recording
+from models.data.simulated import SOURCE as SIMULATION
 from models.evaluation.scores import BinaryScores, binary_scores
 from models.inertial.cutting import block_inputs, decidable_blocks
 from models.inertial.networks import WalkTCN
-from models.training.augment import disturb_sensors, random_rotations, rotate
+from models.training.augment import disturb_sensors, random_rotations, rotate, vary_vigour
 from models.training.corpus import build_corpus, crop
 from models.types import Float32
 
@@ -37,6 +38,9 @@ SPLICE_SHARE = 0.35
 
 SPEED_RANGE = (0.8, 1.25)
 
+VIGOUR_SD = 0.25
+"""A waist moves about half as much as a thigh, a wrist swings twice as much or hardly at all."""
+
 
 class ExtractionTask:
     """Trains a network with the interface of WalkTCN on recordings of some people and validates on others."""
@@ -47,6 +51,10 @@ class ExtractionTask:
         self.input_samples = network.CONTEXT + network.BLOCK + network.LOOKAHEAD
         self.corpus = build_corpus(training)
         self.held_out = held_out
+        for record in range(len(self.corpus)):
+            if self.corpus.identities[self.corpus.identity_R[record]][0] == SIMULATION:
+                walk_N = self.corpus.walk_N[self.corpus.start_R[record] : self.corpus.stop_R[record]]
+                walk_N[walk_N == WALK_OTHER_GAIT] = WALK_UNLABELLED
         source_R = np.array([self.corpus.identities[identity][0] for identity in self.corpus.identity_R])
         self.pools = {str(source): self._starts_by_act(np.flatnonzero(source_R == source)) for source in np.unique(source_R)}
         self.pools = {source: pools for source, pools in self.pools.items() if pools}
@@ -73,6 +81,7 @@ class ExtractionTask:
         )
         block = slice(self.network.CONTEXT, self.network.CONTEXT + self.network.BLOCK)
         target_BT, weight_BT = targets(walk_BT[:, block], act_BT[:, block])
+        x_BT6 = vary_vigour(x_BT6, rng, VIGOUR_SD)
         return disturb_sensors(rotate(x_BT6, random_rotations(self.batch, rng)), rng), target_BT, weight_BT
 
     def validate(self) -> dict[str, float]:

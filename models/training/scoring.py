@@ -30,6 +30,10 @@ LEAST_TEMPLATE_WINDOWS = 10
 """13 s of walking make an enrolment."""
 
 
+LEAST_SCORES = 20
+"""Fewer genuine or impostor scores describe no distribution."""
+
+
 def walking_windows(recording: Recording) -> Float32:
     """(W, 128, 6) windows every 64 samples that are walking by the labels."""
     samples, walk, _ = to_grid(recording)
@@ -90,7 +94,7 @@ def enrolments(embedded: Sequence[tuple[Recording, Float32]]) -> list[list[tuple
 def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tuple[int, ...] = (1, 2, 4, 8, 16)) -> ScoreCalibration:
     """Score distributions over groups of (embedding function, people it was not trained on); every source weighs the same.
 
-    Raises ValueError if a number of windows has fewer than 20 genuine or impostor scores.
+    Numbers of windows with too few scores are left out. Raises ValueError if there are too few of the smallest.
     """
     embedded = [
         [(recording, embed(x_WT6)) for recording in recordings if len(x_WT6 := walking_windows(recording))] for embed, recordings in groups
@@ -106,11 +110,12 @@ def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tupl
                 genuine.append(scores[0])
                 impostor.append(scores[1])
         rows.append(tuple(_Weighted([np.concatenate(pair[side]) for pair in by_source.values()]) for side in (0, 1)))
-    for n, row in zip(windows, rows, strict=True):
-        if min(len(row[0]), len(row[1])) < 20:
-            raise ValueError(f"calibration has only {len(row[0])} genuine and {len(row[1])} impostor scores of {n} windows")
+    kept = [n for n, row in zip(windows, rows, strict=True) if min(len(row[0]), len(row[1])) >= LEAST_SCORES]
+    if kept != list(windows[: len(kept)]) or not kept:
+        raise ValueError(f"calibration needs {LEAST_SCORES} genuine and impostor scores, got {len(rows[0][0])} and {len(rows[0][1])}")
+    rows = rows[: len(kept)]
     return ScoreCalibration(
-        windows=windows,
+        windows=tuple(kept),
         impostor_mean=tuple(impostor.mean for _, impostor in rows),
         impostor_sd=tuple(impostor.sd for _, impostor in rows),
         impostor_quantiles=tuple(

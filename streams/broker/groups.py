@@ -77,11 +77,11 @@ class Group:
             return self._joined(member)
         member.fail_waiting(ErrorCode.rebalance_in_progress)
         member.stop_timer()
-        member.join = self._loop.create_future()
+        waiting = member.join = self._loop.create_future()
         self._prepare()
         self._complete_if_ready()
         try:
-            return await member.join
+            return await waiting
         except asyncio.CancelledError:
             # The connection is gone. The member stays until its session ends, as one that went silent.
             if self.members.get(member.member_id) is member and member.timer is None:

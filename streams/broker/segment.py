@@ -39,7 +39,7 @@ class Segment:
 
     def __len__(self) -> int:
         """Number of batches."""
-        return len(self._offsets)
+        return len(self._positions)
 
     # --- writing
 
@@ -84,10 +84,11 @@ class Segment:
                 logger.warning("cannot truncate %s: %s", self.path, error)
 
     def _index(self, header: BatchHeader) -> None:
+        position = self.size
         self._offsets.append(header.base_offset - self.base_offset)
-        self._positions.append(self.size)
         self._max_timestamps_ms.append(header.max_timestamp_ms)
         self.size += header.size
+        self._positions.append(position)  # last, since a compaction in its thread counts the positions
         self.next_offset = header.next_offset
         self.max_timestamp_ms = max(self.max_timestamp_ms, header.max_timestamp_ms)
 

@@ -1,5 +1,6 @@
 """Broker processes for tests: the embedded broker or a real Apache Kafka, started, killed and restarted on the same port and data."""
 
+import asyncio
 import os
 import select
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -177,3 +179,14 @@ async def create_topic(bootstrap: str, topic: str, partitions: int = 1, **config
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
         # Apache Kafka answers before the partitions have a leader; asking for offsets is repeated until they have.
         await consumer.end_offsets([TopicPartition(topic, partition) for partition in range(partitions)])
+
+
+async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Wait until ``condition()`` holds.
+
+    Raises:
+        TimeoutError: it did not within ``timeout_s``.
+    """
+    async with asyncio.timeout(timeout_s):
+        while not condition():  # noqa: ASYNC110 (what is waited for is the state of other processes, which set no event)
+            await asyncio.sleep(0.02)

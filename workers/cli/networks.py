@@ -73,3 +73,58 @@ def train(
     torch.set_num_threads(threads)
     card = run(model, data, out, people=people, device=device.value, seed=seed, epochs=epochs, simulated=simulated, folds=folds)
     typer.echo(f"{card['space']}: weights and model card are in {out}")
+
+
+Extractor = Annotated[str, typer.Option(help="Walking extractor that cuts the recordings")]
+Where = Annotated[str, typer.Option(help='Conditions: "trial=7", "trial=8,15"')]
+
+
+@evaluate.command("extraction")
+def extraction(model: str, data: Data, people: People = None, where: Annotated[str | None, typer.Option(help="Conditions")] = None, out: Out = None) -> None:
+    """Walking per sample: F1, precision, recall, accuracy; false walking per activity."""
+    from models.data.recordings import load_recordings
+    from models.evaluation.extraction import evaluate_extraction
+    from models.registry import load_extractor
+
+    _report(evaluate_extraction(load_extractor(model), load_recordings(data, people=people, where=where)).to_json(), out)
+
+
+@evaluate.command("identification")
+def identification(
+    model: str, data: Data, enrol: Where, probe: Where, people: People = None, extractor: Extractor = "default", out: Out = None
+) -> None:
+    """1:N: rank-1, rank-5, and TPIR at FPIR 1 %; people with a probe and no enrolment are strangers."""
+    from models.data.recordings import load_recordings
+    from models.evaluation.identification import evaluate_identification
+    from models.registry import load_embedder, load_extractor
+
+    enrolled, probes = load_recordings(data, people=people, where=enrol), load_recordings(data, people=people, where=probe)
+    _report(evaluate_identification(load_extractor(extractor), load_embedder(model), enrolled, probes).to_json(), out)
+
+
+@evaluate.command("verification")
+def verification(
+    model: str, data: Data, enrol: Where, probe: Where, people: People = None, extractor: Extractor = "default", out: Out = None
+) -> None:
+    """1:1: equal error rate, FNMR at FMR 1 %."""
+    from models.data.recordings import load_recordings
+    from models.evaluation.verification import evaluate_verification
+    from models.registry import load_embedder, load_extractor
+
+    enrolled, probes = load_recordings(data, people=people, where=enrol), load_recordings(data, people=people, where=probe)
+    _report(evaluate_verification(load_extractor(extractor), load_embedder(model), enrolled, probes).to_json(), out)
+
+
+def _report(result: dict[str, Any], out: Path | None) -> None:
+    table = Table("figure", "value", f"{result['confidence']:.0%} interval over people", title=f"{result['task']}  {result['networks']}")
+    for name, figure in result["figures"].items():
+        interval = "-" if figure["low"] is None else f"{figure['low']:.3f} – {figure['high']:.3f}"
+        table.add_row(name, f"{figure['value']:.3f}", interval)
+    console = Console()
+    console.print(table)
+    console.print("counts", result["counts"])
+    for name, rows in result["tables"].items():
+        console.print(name, rows)
+    console.print(result["limits"])
+    if out is not None:
+        out.write_text(json.dumps(result, indent=2) + "\n")

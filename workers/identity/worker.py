@@ -8,21 +8,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from models.matching import DecisionPolicy, Gallery, Probe, combine
-from models.matching.evidence import EVIDENCE_WINDOWS
+from models.matching.evidence import EVIDENCE_WINDOWS, combine
+from models.matching.gallery import Gallery
+from models.matching.policy import DecisionPolicy
 from models.registry import load_embedder
 from streams import metrics, topics
 from streams.errors import SchemaMismatch
 from streams.messages import Candidate, EmbeddingRecord, GaitSample, IdentityEvent
 from streams.messages.fields import stable_id
 from workers.identity.gallery_feed import GalleryFeed
-from workers.inertial.bouts import CUT
+from workers.inertial.bouts import CUT, WINDOW_SAMPLES
 from workers.processor import Outcome, Output
 
 if TYPE_CHECKING:
@@ -31,5 +31,245 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord, TopicPartition
     from numpy.typing import NDArray
 
+    from streams.messages.events import Decision, Verification
     from streams.settings import Settings
     from workers.processor import Emitted, Incoming
+
+CANDIDATES = 5
+"""People listed in an event."""
+
+
+class Walk:
+    """Evidence of one stream: the last windows of its present bout, and whom the bout has been taken for."""
+
+    __slots__ = ("bout_id", "last_received_ns", "named", "offsets", "qualities", "starts_ns", "vectors")
+
+    def __init__(self) -> None:
+        self.bout_id = ""
+        self.named: str | None = None
+        self.last_received_ns = 0
+        self.vectors: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE_WINDOWS)
+        self.qualities: deque[float] = deque(maxlen=EVIDENCE_WINDOWS)
+        self.starts_ns: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
+        self.offsets: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
+
+    def add(self, incoming: Incoming, sample: GaitSample, vector_D: NDArray[np.float32], quality: float, idle_ns: float) -> None:
+        """The bout's next window; another bout, or a long silence, begins anew."""
+        if sample.bout_id != self.bout_id or incoming.received_ns - self.last_received_ns > idle_ns:
+            self.bout_id, self.named = sample.bout_id, None
+            for window in (self.vectors, self.qualities, self.starts_ns, self.offsets):
+                window.clear()
+        self.last_received_ns = max(self.last_received_ns, incoming.received_ns)
+        self.vectors.append(vector_D)
+        self.qualities.append(quality)
+        self.starts_ns.append(sample.start_ns)
+        self.offsets.append(incoming.record.offset)
+
+    def contradicted_by(self, decision: Decision, subject: str | None) -> str | None:
+        """Whom earlier events of the bout named, when this decision says otherwise; remembers the decision."""
+        before = self.named
+        if subject is not None:
+            self.named = subject
+        return before if decision != "undecided" and before is not None and before != subject else None
+
+
+class IdentityWorker:
+    """See the module; implements `workers.processor.Processor`."""
+
+    role = "identity"
+    inputs = (topics.SAMPLES_INERTIAL,)
+    outputs = (topics.EMBEDDINGS, topics.IDENTITY_EVENTS)
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._walks: dict[tuple[TopicPartition, str], Walk] = {}
+        self._feed = GalleryFeed(settings)
+        self._gallery_version = -1
+        self._loaded = False
+
+    async def start(self) -> None:
+        """Load the embedder and the whole gallery: nobody is called unknown because the gallery was not there yet."""
+        await asyncio.to_thread(self._load)
+        await self._feed.start()
+
+    def _load(self) -> None:
+        torch.set_num_threads(self.settings.threads)
+        self._embedder = load_embedder(self.settings.embedder)
+        self._embedder.embed(np.zeros((1, WINDOW_SAMPLES, 6), np.float32))
+        self._gallery = Gallery(self._embedder.space, self._embedder.dim, threads=self.settings.threads)
+        self._policy = DecisionPolicy(
+            self._embedder.calibration, target_fpir=self.settings.target_fpir, min_windows=self.settings.min_windows
+        )
+        self._loaded = True
+
+    async def stop(self) -> None:
+        """Stop following the gallery."""
+        await self._feed.stop()
+
+    def ready(self) -> str | None:
+        """None once embedder and gallery are loaded."""
+        if not self._loaded:
+            return "the embedding network is not loaded"
+        return None if self._feed.loaded else "the gallery is not loaded"
+
+    def decode(self, record: ConsumerRecord) -> GaitSample:
+        """The sample in a record.  Raises BadMessage; a sample cut for another network is refused."""
+        sample = GaitSample.from_bytes(record.value)
+        if sample.cut != CUT or sample.samples.shape != (WINDOW_SAMPLES, 6):
+            raise SchemaMismatch(f"expected cut {CUT} of shape ({WINDOW_SAMPLES}, 6), got {sample.cut} {sample.samples.shape}", path="cut")
+        if record.key != sample.stream_key.encode():
+            raise SchemaMismatch(f"the key must be {sample.stream_key!r}, got {record.key!r}", path="(key)")
+        return sample
+
+    def process(self, batch: Sequence[Incoming]) -> Outcome:
+        """An embedding and an identity event for every sample."""
+        self._update_gallery()
+        samples: list[GaitSample] = [incoming.message for incoming in batch]  # type: ignore[misc]
+        vectors_BD, quality_B = self._embed(np.stack([sample.samples for sample in samples]))
+        idle_ns = self.settings.idle_release_s * 1e9
+        walks, evidence = [], []
+        for b, (incoming, sample) in enumerate(zip(batch, samples, strict=True)):
+            walk = self._walks.get((incoming.at, sample.stream_key))
+            if walk is None:
+                walk = self._walks[incoming.at, sample.stream_key] = Walk()
+            walk.add(incoming, sample, vectors_BD[b], float(quality_B[b]), idle_ns)
+            walks.append(walk)
+            evidence.append((list(walk.vectors), list(walk.qualities), list(walk.starts_ns)))
+        outcome = Outcome()
+        events = self._events(samples, walks, quality_B, evidence)
+        for incoming, sample, vector_D, quality, event in zip(batch, samples, vectors_BD, quality_B, events, strict=True):
+            embedding = self._embedding(sample, vector_D, float(quality))
+            key = sample.stream_key.encode()
+            outcome.outputs.append(Output(incoming.at, topics.EMBEDDINGS.name, key, embedding.to_bytes(), embedding.id))
+            outcome.outputs.append(Output(incoming.at, topics.IDENTITY_EVENTS.name, key, event.to_bytes(), event.id))
+        metrics.STREAMS.labels(self.role).set(len(self._walks))
+        return outcome
+
+    def _update_gallery(self) -> None:
+        changes = self._feed.changes
+        while not changes.empty():
+            self._gallery_version, subject, template_id, template = changes.get()
+            if template is None:
+                self._gallery.remove(subject, template_id)
+            elif template.space == self._embedder.space:  # people enrolled in another space are enrolled again in this one
+                self._gallery.put(
+                    subject,
+                    template_id,
+                    np.asarray(template.vector, np.float32),
+                    quality=template.quality,
+                    windows=template.windows,
+                    expires_ns=template.expires_ns,
+                    space=template.space,
+                )
+        metrics.GALLERY_SUBJECTS.labels(self._embedder.space).set(self._gallery.subjects)
+        metrics.GALLERY_TEMPLATES.labels(self._embedder.space).set(len(self._gallery))
+
+    def _embed(self, samples_BT6: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        began = time.perf_counter()
+        vectors_BD, quality_B = self._embedder.embed(samples_BT6)
+        metrics.FORWARD_SECONDS.labels(self._embedder.name).observe(time.perf_counter() - began)
+        metrics.FORWARD_BATCH.labels(self._embedder.name).observe(len(samples_BT6))
+        return vectors_BD, quality_B
+
+    def _events(
+        self,
+        samples: list[GaitSample],
+        walks: list[Walk],
+        quality_B: NDArray[np.float32],
+        evidence: list[tuple[list[NDArray[np.float32]], list[float], list[int]]],
+    ) -> list[IdentityEvent]:
+        """An event for every sample, with the evidence of its bout up to it."""
+        vectors_BD, effective_B = combine(*zip(*evidence, strict=True))
+        windows_B = np.array([len(qualities) for _, qualities, _ in evidence])
+        matches = self._gallery.match(vectors_BD, CANDIDATES, now_ns=time.time_ns(), space=self._embedder.space)
+        decisions = self._policy.decide(matches, effective_B, windows_B)
+        decided_ns = time.time_ns()
+        events = []
+        for b, (sample, walk) in enumerate(zip(samples, walks, strict=True)):
+            subject = decisions.subject[b]
+            verification, verification_score = self._verify(sample, vectors_BD[b : b + 1], effective_B[b], windows_B[b])
+            event = IdentityEvent(
+                id=stable_id(sample.stream_key, sample.session, sample.start_ns, self._embedder.space),
+                stream_key=sample.stream_key,
+                session=sample.session,
+                bout_id=sample.bout_id,
+                start_ns=sample.start_ns,
+                end_ns=sample.end_ns,
+                decision=decisions.outcome[b],
+                subject=subject,
+                score=float(decisions.score_B[b]),
+                confidence=float(decisions.confidence_B[b]),
+                margin=float(decisions.margin_B[b]),
+                candidates=[Candidate(subject=name, score=score) for name, score in matches.candidates(b)],
+                windows=int(windows_B[b]),
+                effective_windows=float(effective_B[b]),
+                target_fpir=self.settings.target_fpir,
+                enrolled=matches.enrolled,
+                gallery_version=self._gallery_version,
+                space=self._embedder.space,
+                quality=float(quality_B[b]),
+                placement=sample.placement,
+                claimed_subject=sample.claimed_subject,
+                verification=verification,
+                verification_score=verification_score,
+                contradicts=walk.contradicted_by(decisions.outcome[b], subject),
+                received_ns=sample.received_ns,
+                decided_ns=decided_ns,
+            )
+            events.append(event)
+            metrics.DECISIONS.labels("inertial", event.decision).inc()
+            metrics.LATENCY.labels("inertial").observe(max(0.0, (decided_ns - sample.received_ns) / 1e9))
+        return events
+
+    def _verify(
+        self, sample: GaitSample, vector_1D: NDArray[np.float32], effective: float, windows: int
+    ) -> tuple[Verification | None, float | None]:
+        if sample.claimed_subject is None:
+            return None, None
+        score_1 = self._gallery.score_subject(vector_1D, sample.claimed_subject, now_ns=time.time_ns(), space=self._embedder.space)
+        templates = max(1, len(self._gallery.templates_of(sample.claimed_subject)))
+        verdict = self._policy.verify(score_1, effective, windows, templates)
+        metrics.VERIFICATIONS.labels(verdict.outcome[0]).inc()
+        return verdict.outcome[0], float(verdict.score_B[0])
+
+    def _embedding(self, sample: GaitSample, vector_D: NDArray[np.float32], quality: float) -> EmbeddingRecord:
+        return EmbeddingRecord(
+            id=stable_id(sample.id, self._embedder.space),
+            stream_key=sample.stream_key,
+            session=sample.session,
+            sample_id=sample.id,
+            start_ns=sample.start_ns,
+            end_ns=sample.end_ns,
+            bout_id=sample.bout_id,
+            space=self._embedder.space,
+            vector=vector_D,
+            quality=quality,
+            placement=sample.placement,
+        )
+
+    # ---- commits and restarts ----------------------------------------------------------------------------------------------------
+
+    def tick(self, at: TopicPartition, now_ns: int) -> Outcome:
+        """Walks silent for `idle_release_s` are forgotten."""
+        oldest_ns = now_ns - int(self.settings.idle_release_s * 1e9)
+        for name in [n for n, walk in self._walks.items() if n[0] == at and walk.last_received_ns < oldest_ns]:
+            del self._walks[name]
+        return Outcome()
+
+    def hold(self, at: TopicPartition) -> int | None:
+        """The oldest window that is still evidence."""
+        return min((walk.offsets[0] for (where, _), walk in self._walks.items() if where == at), default=None)
+
+    def restore(self, at: TopicPartition, emitted: Sequence[Emitted]) -> None:
+        """Whom an earlier owner's events of each open bout named."""
+        for e in emitted:
+            if e.topic == topics.IDENTITY_EVENTS.name:
+                event = IdentityEvent.from_bytes(e.value)
+                walk = self._walks.get((at, event.stream_key))
+                if walk is not None and walk.bout_id == event.bout_id and event.subject is not None:
+                    walk.named = event.subject
+
+    def forget(self, at: TopicPartition) -> None:
+        """Drop the walks of a partition."""
+        for name in [name for name in self._walks if name[0] == at]:
+            del self._walks[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,6 @@ from models.data.recordings import load_recordings
 from models.inertial.cadence import step_rate_hz
 from models.simulation.walker import Walker
 from models.types import Float32, ShapeError
-from tests.models.recordings import MOTIONSENSE, needs
 
 
 def windows(samples_N6: Float32) -> Float32:
@@ -69,12 +70,12 @@ def test_empty_batch_and_wrong_shape() -> None:
         step_rate_hz(np.zeros((2, 50, 6), np.float32))
 
 
-@needs(MOTIONSENSE)
-def test_real_walking_is_regular_and_real_sitting_is_not() -> None:
-    walking = np.concatenate([windows(r.samples_N6[150:-100]) for r in load_recordings(MOTIONSENSE, "13-18", "trial=7")])
+def test_real_walking_is_regular_and_real_sitting_is_not(data_dir: Path) -> None:
+    motionsense = data_dir / "imu" / "motionsense.npz"
+    walking = np.concatenate([windows(r.samples_N6[150:-100]) for r in load_recordings(motionsense, "13-18", "trial=7")])
     rate, regularity = step_rate_hz(walking)
     assert (rate > 0).mean() > 0.97
     assert 1.6 < np.median(rate) < 2.2
     assert np.median(regularity) > 0.7
-    sitting = np.concatenate([windows(r.samples_N6) for r in load_recordings(MOTIONSENSE, "13-18", "trial=5")])
+    sitting = np.concatenate([windows(r.samples_N6) for r in load_recordings(motionsense, "13-18", "trial=5")])
     assert (step_rate_hz(sitting)[0] > 0).mean() < 0.03

@@ -4,11 +4,11 @@ import struct
 
 import pytest
 from aiokafka.record.default_records import DefaultRecordBatch
-from tests.streams.broker.builders import CODECS, make_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.broker import batch
+from tests.streams.broker.builders import CODECS, make_batch
 
 RECORDS = [(b"a", b"1"), (None, b"x" * 300), (b"", b""), (b"gone", None)]
 records_strategy = st.lists(st.tuples(st.none() | st.binary(max_size=40), st.none() | st.binary(max_size=400)), min_size=1, max_size=20)

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import confluent_kafka as ck
 import pytest
@@ -11,7 +12,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, OffsetOutOfRangeError
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 
-from tests.support.brokers import create_topic
+from tests.support.brokers import BrokerProcess, create_topic, kafka_home
 
 WAIT_S = 30
 
@@ -230,3 +231,27 @@ def test_kcat(bootstrap: str, name: str) -> None:
     subprocess.run([kcat, "-b", bootstrap, "-P", "-t", name, "-K:"], input="a:1\nb:2\n", text=True, check=True, timeout=WAIT_S)
     read = [kcat, "-b", bootstrap, "-C", "-t", name, "-o", "beginning", "-e", "-q", "-K:"]
     assert subprocess.run(read, capture_output=True, text=True, check=True, timeout=WAIT_S).stdout == "a:1\nb:2\n"
+
+
+def test_the_java_client(shared_broker: BrokerProcess, name: str) -> None:
+    home = kafka_home()
+    if home is None or shutil.which("javac") is None:
+        pytest.skip("needs KAFKA_HOME for the jars and a JDK that compiles a source file")
+    source = Path(__file__).with_name("JavaClient.java")
+    done = subprocess.run(
+        ["java", "-Xmx128m", "-cp", f"{home}/libs/*", str(source), shared_broker.bootstrap, name],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "partitions 3",
+        "retention 3600000",
+        "read 3000",
+        "committed 5 held back",
+        "at time 100",
+        "end 1000",
+        "group Empty",
+        "topics false",
+    ], done.stderr[-3000:]

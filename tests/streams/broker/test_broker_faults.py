@@ -20,7 +20,7 @@ from kio.serial import entity_writer
 from streams.broker import DirectoryInUse, EmbeddedBroker, Limits, NotLoopback
 from streams.broker.api import BY_VERSION
 from tests.streams.broker.test_broker_wire import build, encoded
-from tests.support.brokers import BrokerProcess, Kind, broker_kinds, create_topic
+from tests.support.brokers import BrokerProcess, Kind, broker_kinds, create_topic, until
 
 WAIT_S = 60
 PARTITIONS = 4
@@ -83,9 +83,7 @@ class Load:
     async def until(self, count: int) -> None:
         """Wait until ``count`` more are acknowledged."""
         wanted = len(self.acknowledged) + count
-        async with asyncio.timeout(WAIT_S):
-            while len(self.acknowledged) < wanted:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.acknowledged) >= wanted)
 
 
 def check_nothing_lost(load: Load, values: dict[int, list[bytes]]) -> None:
@@ -151,10 +149,8 @@ async def test_a_full_disk_stops_writing_until_there_is_space(tmp_path: Path, na
             consumer.assign([TopicPartition(name, 0)])
             await load.until(500)
             fill_disk(broker, True)
-            async with asyncio.timeout(WAIT_S):
-                while "nothing appended" not in broker.log() and len(load.acknowledged) == load.sent:
-                    await asyncio.sleep(0.05)
-            await asyncio.sleep(0.3)  # some more retries
+            await until(lambda: len(load.acknowledged) < load.sent - 100)
+            await asyncio.sleep(0.3)  # some retries
             before = len(load.acknowledged)
             assert sum(map(len, (await read_values(broker.bootstrap, name)).values())) >= before  # reading goes on
             commit = asyncio.ensure_future(consumer.commit({TopicPartition(name, 0): 1}))
@@ -295,14 +291,10 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(embedded: EmbeddedB
     await consumer.start()
     waiting = asyncio.ensure_future(consumer.getone())
     state = embedded.state
-    async with asyncio.timeout(WAIT_S):
-        while state.waiting_fetches != 1:
-            await asyncio.sleep(0.01)
+    await until(lambda: state.waiting_fetches == 1)
     waiting.cancel()
     await consumer.stop()
-    async with asyncio.timeout(WAIT_S):
-        while state.waiting_fetches:
-            await asyncio.sleep(0.01)
+    await until(lambda: state.waiting_fetches == 0)
     assert not state.topics.partition(name, 0).waiting
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -15,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import CommitFailedError, KafkaError, OffsetMetadataTooLargeError
 from confluent_kafka.admin import AdminClient
 
-from tests.support.brokers import BrokerProcess, create_topic
+from tests.support.brokers import BrokerProcess, create_topic, until
 
 PARTITIONS = 8
 SESSION_MS = 6000  # the shortest that Apache Kafka allows
@@ -44,12 +43,12 @@ async def joined(bootstrap: str, topic: str, group: str, **options: object) -> A
 
 async def until_shared(members: list[AIOKafkaConsumer]) -> None:
     """Wait until every partition belongs to exactly one member and every member has its share."""
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            owned = sorted(p.partition for m in members for p in m.assignment())
-            if owned == list(range(PARTITIONS)) and all(m.assignment() for m in members):
-                return
-            await asyncio.sleep(0.05)
+
+    def is_shared() -> bool:
+        owned = sorted(p.partition for m in members for p in m.assignment())
+        return owned == list(range(PARTITIONS)) and all(m.assignment() for m in members)
+
+    await until(is_shared)
 
 
 async def test_members_come_and_go_and_every_record_is_read(bootstrap: str, name: str) -> None:
@@ -79,9 +78,7 @@ async def test_members_come_and_go_and_every_record_is_read(bootstrap: str, name
             await asyncio.gather(*[await producer.send(name, b"%d" % i, partition=i % PARTITIONS) for i in range(sent, sent + 100)])
             sent += 100
             await until_shared(members)
-        async with asyncio.timeout(WAIT_S):
-            while len(seen) < sent:
-                await asyncio.sleep(0.05)
+        await until(lambda: len(seen) == sent)
     for task in tasks.values():
         assert not task.done()
         task.cancel()
@@ -98,16 +95,17 @@ async def test_partitions_of_a_killed_member_move(shared_broker: BrokerProcess, 
     session_ms = 500 if shared_broker.kind == "embedded" else SESSION_MS
     await create_topic(bootstrap, name, PARTITIONS)
     script = Path(__file__).with_name("member_process.py")
-    with subprocess.Popen(
-        [sys.executable, str(script), bootstrap, name, name, str(session_ms)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert (await asyncio.to_thread(process.stdout.readline)).split() == [str(i) for i in range(PARTITIONS)]
-            survivor = await joined(bootstrap, name, name, session_timeout_ms=session_ms, heartbeat_interval_ms=session_ms // 5)
-            assert len(await asyncio.to_thread(process.stdout.readline)) // 2 == PARTITIONS // 2
-        finally:
-            process.kill()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(script), bootstrap, name, name, str(session_ms), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert (await process.stdout.readline()).split() == [b"%d" % i for i in range(PARTITIONS)]
+        survivor = await joined(bootstrap, name, name, session_timeout_ms=session_ms, heartbeat_interval_ms=session_ms // 5)
+        assert len((await process.stdout.readline()).split()) == PARTITIONS // 2
+    finally:
+        process.kill()
+        await process.wait()
     await until_shared([survivor])
     await survivor.stop()
 
@@ -163,9 +161,7 @@ async def test_commits_keep_their_metadata(bootstrap: str, name: str) -> None:
     await create_topic(bootstrap, name, 2)
     zero, one = TopicPartition(name, 0), TopicPartition(name, 1)
     member = await joined(bootstrap, name, name)
-    async with asyncio.timeout(WAIT_S):
-        while len(member.assignment()) < 2:
-            await asyncio.sleep(0.05)
+    await until(lambda: len(member.assignment()) == 2)
     await member.commit({zero: (7, "held back to 7: ä"), one: (3, "")})
     await member.commit({zero: (8, "x" * 4096)})
     with pytest.raises(OffsetMetadataTooLargeError):

@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -17,22 +16,13 @@ from streams.broker.configs import TopicConfig
 from streams.broker.housekeeping import Housekeeper, expire, roll_aged
 from streams.broker.log import PartitionLog
 from tests.streams.broker.builders import CODECS, make_batch
-from tests.support.brokers import create_topic
+from tests.support.brokers import create_topic, until
 
 WAIT_S = 30
-NOW_MS = int(time.time() * 1000)
 
 
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while True:
-            outcome = condition()
-            if outcome if isinstance(outcome, bool) else await outcome:
-                return
-            await asyncio.sleep(0.02)
-
-
-def put(log: PartitionLog, records: list[tuple[bytes | None, bytes | None]], *, timestamp_ms: int = NOW_MS, codec: str = "none") -> None:
+def put(log: PartitionLog, records: list[tuple[bytes | None, bytes | None]], *, age_s: float = 0.0, codec: str = "none") -> None:
+    timestamp_ms = int((time.time() - age_s) * 1000)
     data = make_batch(records, timestamps_ms=[timestamp_ms] * len(records), codec=codec)
     log.append(data, batch.check_produced(data))
 
@@ -127,7 +117,7 @@ def test_a_crash_between_the_files_of_a_compaction_never_revives_a_record(tmp_pa
 def test_retention(tmp_path: Path, configs: dict[str, str], ages_s: list[int], start: int, left: int) -> None:
     log = PartitionLog(tmp_path, TopicConfig.parse({"segment.bytes": "14"} | configs))
     for age_s in ages_s:
-        put(log, [(b"k", b"x" * 20)], timestamp_ms=NOW_MS - 1000 * age_s)
+        put(log, [(b"k", b"x" * 20)], age_s=age_s)
     expire(log)
     for reopened in (log, PartitionLog(tmp_path, log.config)):
         assert (reopened.start_offset, reopened.end_offset) == (start, left)

@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.streams.broker.builders import make_batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from streams.broker import batch, segment
 from streams.broker.configs import InvalidConfig, TopicConfig
 from streams.broker.idempotence import OutOfOrderSequence, StaleEpoch
 from streams.broker.log import BatchTooLarge, OffsetOutOfRange, PartitionLog
+from tests.streams.broker.builders import make_batch
 
 
 def append(

@@ -1,5 +1,6 @@
 """The decoder of requests: the inverse of kio's writer for every advertised version, and safe against any bytes."""
 
+import contextlib
 import dataclasses
 import datetime
 import io
@@ -87,10 +88,8 @@ def test_every_truncation_is_malformed(api: typing.Any, version: int) -> None:
 @given(st.sampled_from(APIS), st.binary(max_size=200))
 def test_random_bytes_decode_or_are_malformed(api: typing.Any, data: bytes) -> None:
     schema = api.request(api.newest)
-    try:
+    with contextlib.suppress(MalformedRequest):
         decode(schema, schema, data, 0)
-    except MalformedRequest:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,209 @@
+"""The gallery of enrolled people in memory: exact match by matrix product, exact erasure.
+
+A match has two steps. Screening (models.matching.screening) finds by float32 products the few groups of rows that can hold the best people;
+their cosines are then computed in float64, row by row in one fixed order of summation. Groups are left out only if their largest float32
+score, plus the largest possible rounding error, is below the last person kept: the result is that of the full float64 computation, bit for bit,
+whatever else is in the batch and in whichever order people were enrolled.
+
+Shape letters: N templates, B probes, D embedding, K candidate rows, P people.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from threading import RLock
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from models.matching.matches import Matches
+from models.matching.screening import GroupMaxima, Indices, default_threads, rows_of
+from models.matching.templates import TemplateInfo, TemplateMatrix
+from models.matching.vectors import SpaceMismatch, unit, unit_rows
+from models.types import Float32, ShapeError
+
+PROBE_SLICE = 64
+"""Probes per pass over the matrix: a block's scores stay in cache; larger slices gain nothing."""
+
+SPARE_GROUPS = 3
+"""Groups looked at beyond the people wanted: some people hold several of the best rows."""
+
+EXACT_ROWS = 8192
+"""Rows per exact product of one probe, 4 MB in float64 at 64 dimensions."""
+
+
+class Gallery:
+    """Templates of one embedding space. Calls from several threads wait for one another.
+
+    space: its id; every `space` argument is checked against it.  dim: length of the vectors.
+    threads: for large matches; None: two if BLAS is held to one thread by the environment, else one.
+    """
+
+    def __init__(self, space: str, dim: int, threads: int | None = None) -> None:
+        self.space, self.dim = space, dim
+        self.threads = default_threads() if threads is None else threads
+        self._templates = TemplateMatrix(dim)
+        self._lock = RLock()
+
+    def __len__(self) -> int:
+        return len(self._templates)
+
+    @property
+    def subjects(self) -> int:
+        """Number of enrolled people."""
+        return len(self._templates.subjects)
+
+    def has(self, subject: str) -> bool:
+        """Whether the person has a template, expired or not."""
+        return subject in self._templates.subjects
+
+    def names(self) -> list[str]:
+        """Enrolled people in order of name."""
+        with self._lock:
+            return sorted(self._templates.subjects)
+
+    def templates_of(self, subject: str) -> list[TemplateInfo]:
+        """The person's templates by id; empty if not enrolled."""
+        with self._lock:
+            return self._templates.info(subject)
+
+    def vectors_of(self, subject: str) -> Float32:
+        """(k, D) copy of the person's vectors by template id."""
+        with self._lock:
+            rows = self._templates.subjects.get(subject, {})
+            return self._templates.rows[[rows[template_id] for template_id in sorted(rows)]]
+
+    def put(
+        self,
+        subject: str,
+        template_id: str,
+        vector_D: ArrayLike,
+        *,
+        quality: float = 1.0,
+        windows: int = 1,
+        expires_ns: int | None = None,
+        space: str | None = None,
+    ) -> None:
+        """Enrol a template, or replace the one of this id. Raises SpaceMismatch, ShapeError, ValueError (quality or windows out of range)."""
+        self._check(space)
+        if not 0.0 <= quality <= 1.0 or windows < 1:
+            raise ValueError(f"a template needs quality 0..1 and at least one window, got {quality} and {windows}")
+        row = unit(vector_D, self.dim)
+        with self._lock:
+            self._templates.put(subject, row, TemplateInfo(template_id, quality, windows, expires_ns))
+
+    def remove(self, subject: str, template_id: str) -> bool:
+        """Erase one template, also from memory; False if there is none."""
+        with self._lock:
+            return self._templates.remove(subject, template_id)
+
+    def remove_subject(self, subject: str) -> int:
+        """Erase a person; the number of templates erased."""
+        with self._lock:
+            return sum(self._templates.remove(subject, template_id) for template_id in list(self._templates.subjects.get(subject, ())))
+
+    def match(self, vectors_BD: ArrayLike, top: int = 5, *, now_ns: int | None = None, space: str | None = None) -> Matches:
+        """The `top` most alike people of every row; templates expired at `now_ns` count for nothing (None: none expires).
+
+        Exactly the full float64 computation (see the module). Raises SpaceMismatch, ShapeError, ValueError (top < 1).
+        """
+        self._check(space)
+        if top < 1:
+            raise ValueError(f"top must be at least 1, got {top}")
+        probe_BD = self._probes(vectors_BD)
+        with self._lock:
+            expired = self._templates.expired(now_ns)
+            enrolled = self.subjects - self._gone(expired)
+            people = min(max(top, 2), enrolled)
+            result = Matches(
+                self.space,
+                np.empty((len(probe_BD), people), object),
+                np.empty((len(probe_BD), people)),
+                enrolled,
+                len(self) - len(expired),
+            )
+            if people:
+                for first in range(0, len(probe_BD), PROBE_SLICE):
+                    part = slice(first, first + PROBE_SLICE)
+                    self._match_slice(probe_BD[part], expired, result.subject_BP[part], result.score_BP[part])
+        return result
+
+    def score_subject(
+        self, vectors_BD: ArrayLike, subject: str, *, now_ns: int | None = None, space: str | None = None
+    ) -> NDArray[np.float64]:
+        """(B,) best cosine of each row with the templates of one person, for verification; NaN if the person has none (or all expired)."""
+        self._check(space)
+        probe_BD = self._probes(vectors_BD)
+        with self._lock:
+            rows = np.array(sorted(self._templates.subjects.get(subject, {}).values()), np.int64)
+            rows = np.setdiff1d(rows, self._templates.expired(now_ns))
+            if not len(rows):
+                return np.full(len(probe_BD), np.nan)
+            return _cosines(self._templates.rows[rows][None], probe_BD).max(axis=1)
+
+    def _check(self, space: str | None) -> None:
+        if space is not None and space != self.space:
+            raise SpaceMismatch(self.space, space)
+
+    def _probes(self, vectors_BD: ArrayLike) -> Float32:
+        array = np.asarray(vectors_BD, np.float32)
+        if array.ndim != 2:
+            raise ShapeError(f"probes must be (B, {self.dim}), got {array.shape}")
+        return unit_rows(array, self.dim)
+
+    def _gone(self, expired: Indices) -> int:
+        """Number of people all of whose templates have expired."""
+        count = Counter(self._templates.owner(row) for row in expired.tolist())
+        return sum(len(self._templates.subjects[subject]) == gone for subject, gone in count.items())
+
+    def _match_slice(self, probe_BD: Float32, expired: Indices, subject_BP: NDArray[np.object_], score_BP: NDArray[np.float64]) -> None:
+        """Fills in the best people of up to PROBE_SLICE probes."""
+        rows_ND = self._templates.rows
+        people = subject_BP.shape[1]
+        screen = GroupMaxima(rows_ND, probe_BD, expired, self.threads)
+        rounding = self.dim * float(np.finfo(np.float32).eps)  # twice the bound of a float32 dot product of unit vectors
+        groups_BK, bound_B = screen.largest(people + SPARE_GROUPS)
+        row_BK = rows_of(groups_BK)
+        score_BK = self._exact(row_BK, probe_BD, expired)
+        for i, (rows, scores, bound) in enumerate(zip(row_BK, score_BK, bound_B.tolist(), strict=True)):
+            best = self._best_people(rows, scores, people)
+            wider = groups_BK.shape[1]
+            while bound > -np.inf and (len(best) < people or best[-1][1] <= bound + rounding):
+                # Ties, or people with many templates: look at every group that can hold one of the best (or at more, if too few were found).
+                if len(best) == people:
+                    groups, bound = screen.reaching(i, best[-1][1] - rounding), -np.inf
+                else:
+                    wider *= 8
+                    (groups,), (bound,) = (array[[i]] for array in screen.largest(wider))
+                rows = rows_of(groups)
+                scores = np.concatenate(
+                    [self._exact(rows[None, k : k + EXACT_ROWS], probe_BD[i : i + 1], expired)[0] for k in range(0, len(rows), EXACT_ROWS)]
+                )
+                best = self._best_people(rows, scores, people)
+            for place, (subject, score) in enumerate(best):
+                subject_BP[i, place], score_BP[i, place] = subject, score
+
+    def _exact(self, row_BK: Indices, probe_BD: Float32, expired: Indices) -> NDArray[np.float64]:
+        """(B, K) float64 cosines; -inf for expired rows and rows beyond the matrix."""
+        score = _cosines(self._templates.rows[np.minimum(row_BK, len(self) - 1)], probe_BD)
+        score[row_BK >= len(self)] = -np.inf
+        if len(expired):
+            score[np.isin(row_BK, expired)] = -np.inf
+        return score
+
+    def _best_people(self, row_K: Indices, score_K: NDArray[np.float64], people: int) -> list[tuple[str, float]]:
+        """Up to `people` (name, score) by falling score, then by name; each person's best row counts."""
+        best: dict[str, float] = {}
+        last = -np.inf
+        order = np.argsort(-score_K, kind="stable")
+        for row, score in zip(row_K[order].tolist(), score_K[order].tolist(), strict=True):
+            if score == -np.inf or (len(best) >= people and score < last):
+                break
+            best.setdefault(self._templates.owner(row), score)
+            last = score
+        return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:people]
+
+
+def _cosines(row_BKD: Float32, probe_BD: Float32) -> NDArray[np.float64]:
+    """(B, K) float64: products of float32 are exact in float64, and every row is summed in the same order, so equal vectors score equally."""
+    return np.clip((row_BKD * probe_BD[:, None].astype(np.float64)).sum(axis=-1), -1.0, 1.0)

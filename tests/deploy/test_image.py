@@ -1,0 +1,104 @@
+"""What the image is built from: constraints that pip takes, a wheel with every module and the weights, a health check that works."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from streams.settings import Settings
+from tests.support.brokers import BrokerProcess
+from tests.support.pipeline import WorkerProcess, until
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCKERFILE = (REPOSITORY / "deploy" / "Dockerfile").read_text()
+PACKAGES = ("streams", "models", "workers")
+
+
+def copied() -> list[str]:
+    """What the Dockerfile copies from the repository."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+    return [source for line in lines for source in line.split()[:-1]]
+
+
+def test_what_is_copied_exists_and_passes_dockerignore() -> None:
+    ignore = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    allowed = {line.removeprefix("!") for line in ignore if line.startswith("!")}
+    assert "*" in ignore
+    assert set(copied()) == allowed
+    assert [source for source in copied() if not (REPOSITORY / source).exists()] == []
+
+
+def test_the_image_does_not_run_as_root() -> None:
+    last_stage = DOCKERFILE.split("\nFROM ")[-1]
+    assert re.search(r"^USER (?!0$|root$)\S+$", last_stage, re.MULTILINE)
+    assert last_stage.index("USER") < last_stage.index("ENTRYPOINT")
+
+
+def test_constraints_pin_every_dependency_exactly_and_name_no_path() -> None:
+    lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line.strip() and not line.startswith("#")]
+    # A local version (torch==2.13.0+cpu) exists on one index only; without it the pin matches every build of the version.
+    assert [line for line in pins if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9A-Za-z.]+", line)] == []
+    pinned = {re.sub(r"[-_.]+", "-", line.split("==")[0]).lower() for line in pins}
+    needed = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[<>=;\[ ]", requirement)[0]).lower() for requirement in needed}
+    assert names - pinned == set()
+
+
+def test_the_wheel_holds_every_module_the_weights_and_the_licence(tmp_path: Path) -> None:
+    """Built from the very files that the image gets."""
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in copied():
+        path = REPOSITORY / name
+        if path.is_dir():
+            shutil.copytree(path, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(path, source)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("gaitstream-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        inside = set(archive.namelist())
+    expected = {
+        path.relative_to(source).as_posix()
+        for package in PACKAGES
+        for path in (source / package).rglob("*")
+        if path.suffix in {".py", ".safetensors", ".npz", ".typed"} or path.parent.name == "weights"
+    }
+    assert {name for name in expected if name.endswith(".safetensors")}, "no weights in the repository"
+    assert expected - inside == set()
+    licences = {Path(name).name for name in inside if "dist-info" in name}
+    assert {"LICENSE", "NOTICE"} <= licences
+
+
+def health_check(**environment: str) -> int:
+    """Exit status of the very command that the image runs."""
+    command = json.loads(re.findall(r"^HEALTHCHECK .*\\\n\s+CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)[0])
+    return subprocess.run([sys.executable, *command[1:]], env=os.environ | environment, capture_output=True).returncode
+
+
+async def test_the_health_check_follows_the_worker(tmp_path: Path) -> None:
+    with BrokerProcess("embedded", tmp_path / "broker") as broker:
+        with WorkerProcess("inertial", Settings(bootstrap=broker.bootstrap), tmp_path) as worker:
+            await until(worker.is_ready, what="the worker is ready")
+            assert health_check(GAITSTREAM_HTTP_PORT=str(worker.port)) == 0
+        assert health_check(GAITSTREAM_HTTP_PORT=str(worker.port)) != 0
+
+
+@pytest.mark.parametrize("name", ["LICENSE", "NOTICE"])
+def test_licence_and_notice_say_what_they_must(name: str) -> None:
+    text = (REPOSITORY / name).read_text()
+    wanted = {
+        "LICENSE": ["Apache License", "Version 2.0, January 2004", "END OF TERMS AND CONDITIONS"],
+        "NOTICE": ["NSF EIA-0196217", "mocap.cs.cmu.edu", "MotionSense", "MIT", "CC BY 4.0", "Matey-Sanz"],
+    }[name]
+    assert [phrase for phrase in wanted if phrase not in text] == []
