@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     min_windows: Annotated[int, Field(ge=1)] = 3
     """No one is named and no one is called unknown on fewer windows than this."""
 
+    site_calibration: Path | None = None
+    """File written by `gaitstream calibrate`: adapts thresholds to this site; without it the shipped calibration decides."""
+
     http_host: str = "127.0.0.1"
     """Where metrics, health and the API listen; anything but loopback needs api_token."""
     http_port: Annotated[int, Field(ge=0, le=65535)] = 0

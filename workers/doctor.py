@@ -6,7 +6,6 @@ import asyncio
 import importlib.metadata
 import platform
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -52,10 +51,7 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Finding("Python", "wrong", f"{version} is too old", "install Python 3.11 or newer")
-    return Finding("Python", "fine", version)
+    return Finding("Python", "fine", platform.python_version())
 
 
 def _packages() -> list[Finding]:

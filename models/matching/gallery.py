@@ -28,6 +28,9 @@ PROBE_SLICE = 64
 SPARE_GROUPS = 3
 """Groups looked at beyond the people wanted: some people hold several of the best rows."""
 
+ALL_EXACT = 256
+"""Galleries up to this many templates are scored exactly without screening."""
+
 EXACT_ROWS = 8192
 """Rows per exact product of one probe, 4 MB in float64 at 64 dimensions."""
 
@@ -139,7 +142,8 @@ class Gallery:
             rows = np.setdiff1d(rows, self._templates.expired(now_ns))
             if not len(rows):
                 return np.full(len(probe_BD), np.nan)
-            return _cosines(self._templates.rows[rows][None], probe_BD).max(axis=1)
+            row_BKD = np.broadcast_to(self._templates.rows[rows], (len(probe_BD), len(rows), self.dim))
+            return _cosines(row_BKD, probe_BD).max(axis=1)
 
     def _check(self, space: str | None) -> None:
         if space is not None and space != self.space:
@@ -158,30 +162,36 @@ class Gallery:
 
     def _match_slice(self, probe_BD: Float32, expired: Indices, subject_BP: NDArray[np.object_], score_BP: NDArray[np.float64]) -> None:
         """Fills in the best people of up to PROBE_SLICE probes."""
-        rows_ND = self._templates.rows
         people = subject_BP.shape[1]
-        screen = GroupMaxima(rows_ND, probe_BD, expired, self.threads)
+        if len(self) <= ALL_EXACT:
+            row_BK = np.tile(np.arange(len(self)), (len(probe_BD), 1))
+            found = self._best_people(row_BK, self._exact(row_BK, probe_BD, expired), people)
+        else:
+            found = self._screened(probe_BD, expired, people)
+        for i, best in enumerate(found):
+            subject_BP[i], score_BP[i] = zip(*best, strict=True)
+
+    def _screened(self, probe_BD: Float32, expired: Indices, people: int) -> list[list[tuple[str, float]]]:
+        """Per probe the best people, by groups of rows."""
+        screen = GroupMaxima(self._templates.rows, probe_BD, expired, self.threads)
         rounding = self.dim * float(np.finfo(np.float32).eps)  # twice the bound of a float32 dot product of unit vectors
         groups_BK, bound_B = screen.largest(people + SPARE_GROUPS)
         row_BK = rows_of(groups_BK)
-        score_BK = self._exact(row_BK, probe_BD, expired)
-        for i, (rows, scores, bound) in enumerate(zip(row_BK, score_BK, bound_B.tolist(), strict=True)):
-            best = self._best_people(rows, scores, people)
+        found = self._best_people(row_BK, self._exact(row_BK, probe_BD, expired), people)
+        for i, bound in enumerate(bound_B.tolist()):
             wider = groups_BK.shape[1]
-            while bound > -np.inf and (len(best) < people or best[-1][1] <= bound + rounding):
+            while bound > -np.inf and (len(found[i]) < people or found[i][-1][1] <= bound + rounding):
                 # Ties, or people with many templates: look at every group that can hold one of the best (or at more, if too few were found).
-                if len(best) == people:
-                    groups, bound = screen.reaching(i, best[-1][1] - rounding), -np.inf
+                if len(found[i]) == people:
+                    groups, bound = screen.reaching(i, found[i][-1][1] - rounding), -np.inf
                 else:
                     wider *= 8
                     (groups,), (bound,) = (array[[i]] for array in screen.largest(wider))
-                rows = rows_of(groups)
-                scores = np.concatenate(
-                    [self._exact(rows[None, k : k + EXACT_ROWS], probe_BD[i : i + 1], expired)[0] for k in range(0, len(rows), EXACT_ROWS)]
-                )
-                best = self._best_people(rows, scores, people)
-            for place, (subject, score) in enumerate(best):
-                subject_BP[i, place], score_BP[i, place] = subject, score
+                row_1K = rows_of(groups)[None]
+                parts = (row_1K[:, k : k + EXACT_ROWS] for k in range(0, row_1K.shape[1], EXACT_ROWS))
+                score_1K = np.concatenate([self._exact(part, probe_BD[i : i + 1], expired) for part in parts], axis=1)
+                (found[i],) = self._best_people(row_1K, score_1K, people)
+        return found
 
     def _exact(self, row_BK: Indices, probe_BD: Float32, expired: Indices) -> NDArray[np.float64]:
         """(B, K) float64 cosines; -inf for expired rows and rows beyond the matrix."""
@@ -191,19 +201,28 @@ class Gallery:
             score[np.isin(row_BK, expired)] = -np.inf
         return score
 
-    def _best_people(self, row_K: Indices, score_K: NDArray[np.float64], people: int) -> list[tuple[str, float]]:
-        """Up to `people` (name, score) by falling score, then by name; each person's best row counts."""
-        best: dict[str, float] = {}
-        last = -np.inf
-        order = np.argsort(-score_K, kind="stable")
-        for row, score in zip(row_K[order].tolist(), score_K[order].tolist(), strict=True):
-            if score == -np.inf or (len(best) >= people and score < last):
-                break
-            best.setdefault(self._templates.owner(row), score)
-            last = score
-        return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:people]
+    def _best_people(self, row_BK: Indices, score_BK: NDArray[np.float64], people: int) -> list[list[tuple[str, float]]]:
+        """Per probe up to `people` (name, score) by falling score, then by name; each person's best row counts."""
+        order_BK = np.argsort(-score_BK, axis=1, kind="stable")
+        sorted_rows = np.take_along_axis(row_BK, order_BK, 1).tolist()
+        sorted_scores = np.take_along_axis(score_BK, order_BK, 1).tolist()
+        found = []
+        for rows, scores in zip(sorted_rows, sorted_scores, strict=True):
+            best: dict[str, float] = {}
+            last = -np.inf
+            for row, score in zip(rows, scores, strict=True):
+                if score == -np.inf or (len(best) >= people and score < last):
+                    break
+                best.setdefault(self._templates.owner(row), score)
+                last = score
+            found.append(sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:people])
+        return found
 
 
 def _cosines(row_BKD: Float32, probe_BD: Float32) -> NDArray[np.float64]:
-    """(B, K) float64: products of float32 are exact in float64, and every row is summed in the same order, so equal vectors score equally."""
-    return np.clip((row_BKD * probe_BD[:, None].astype(np.float64)).sum(axis=-1), -1.0, 1.0)
+    """(B, K) float64: products of float32 are exact in float64, and einsum sums every row in the same order, so equal vectors score equally.
+
+    Both operands are float64 and contiguous before einsum: it would otherwise convert in buffers whose borders change the order.
+    """
+    row64_BKD, probe64_BD = np.ascontiguousarray(row_BKD, np.float64), probe_BD.astype(np.float64)
+    return np.clip(np.einsum("bkd,bd->bk", row64_BKD, probe64_BD), -1.0, 1.0)

@@ -33,7 +33,7 @@ SPEED_JITTER = 0.04
 LEAST_WALKING = 0.75
 """Training windows are mostly walking; live windows may hold the edge of a bout too."""
 
-WINDOWS_PER_IDENTITY = 8
+WINDOWS_PER_IDENTITY = 4
 
 SIMULATED_SHARE = 0.5
 """Most of the identities of a batch that simulated walkers may take."""
@@ -56,9 +56,7 @@ class EmbeddingTask:
         simulated = np.array([self.corpus.identities[index][0] == "simulation" for index in usable])
         self.real, self.simulated = usable[~simulated], usable[simulated]
         copies = 2 * len(SPEEDS)
-        groups = [(source, placement) for source, _, placement in self.corpus.identities]
-        group_K = torch.tensor([sorted(set(groups)).index(group) for group in groups]).repeat_interleave(copies)
-        self.margin = AdditiveAngularMargin(network.DIM, group_K)
+        self.margin = AdditiveAngularMargin(network.DIM, len(self.corpus.identities) * copies)
         self.module: nn.Module = nn.ModuleDict({"network": network, "margin": self.margin})
         self.held_out = [(recording, windows) for recording in held_out if len(windows := walking_windows(recording))]
 
@@ -66,7 +64,7 @@ class EmbeddingTask:
         x_BT6, identity_B = self.draw(rng)
         vector_BD, _ = self.network(torch.from_numpy(x_BT6).to(self.device))
         identity = torch.from_numpy(identity_B).to(self.device)
-        contrastive: Tensor = supervised_contrastive(vector_BD, identity, self.margin.group_K[identity])
+        contrastive: Tensor = supervised_contrastive(vector_BD, identity)
         margin: Tensor = self.margin(vector_BD, identity)
         return contrastive + margin
 

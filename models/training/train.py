@@ -63,10 +63,10 @@ def train(
 
 def simulated_people(entry: NetworkEntry, options: TrainOptions) -> list[Recording]:
     """Simulated walkers for training: for extraction their day (walking, turns, stairs, sitting) and a ride, the device anywhere on the
-    body; for embedding two walks each, in the front pocket."""
+    body; for embedding walks of three days each, in the front pocket."""
     seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + options.simulated)
     if entry.task != EXTRACTION:
-        return simulate(seeds, sessions=2, duration_s=25.0)
+        return simulate(seeds, sessions=3, duration_s=20.0)
     recordings = []
     for index, placement in enumerate(PLACEMENTS):
         own = seeds[index :: len(PLACEMENTS)]

@@ -77,4 +77,6 @@ def test_provisioning_names_the_data_source_and_the_folder_that_the_dashboard_us
     mounts = dict(volume.split(":")[:2] for volume in compose["grafana"]["volumes"])
     assert mounts["./grafana/dashboards"] == provider["options"]["path"]
     assert mounts["./grafana/provisioning"] == "/etc/grafana/provisioning"
-    assert compose["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == provider["options"]["path"] + "/gaitstream.json"
+    assert (
+        compose["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] == provider["options"]["path"] + "/gaitstream.json"
+    )

@@ -6,11 +6,14 @@ import json
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from streams.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="The networks and their weights.")
 evaluate = typer.Typer(no_args_is_help=True, help="Figures with confidence intervals, on people the network never saw.")
@@ -40,7 +43,14 @@ def list_(as_json: Json = False) -> None:
     table = Table("name", "task", "parameters", "input", "space", "set", "licence")
     for row in rows:
         name = f"{row['name']} (default)" if row["default"] else row["name"]
-        cells = (row["task"], f"{row['parameters']:,}", row["input"], row["space"] or "no weights", row["weights_set"], row["licence"] or "-")
+        cells = (
+            row["task"],
+            f"{row['parameters']:,}",
+            row["input"],
+            row["space"] or "no weights",
+            row["weights_set"],
+            row["licence"] or "-",
+        )
         table.add_row(name, *cells)
     Console().print(table)
 
@@ -75,12 +85,47 @@ def train(
     typer.echo(f"{card['space']}: weights and model card are in {out}")
 
 
+def calibrate(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="Where the site calibration goes; set GAITSTREAM_SITE_CALIBRATION to use it, unset to undo")],
+    as_json: Json = False,
+) -> None:
+    """Adapt thresholds to this site from its own enrolled people: how alike different people are here."""
+    from models.matching import DecisionPolicy
+    from models.registry import load_embedder
+    from workers.cli.run import run_async
+    from workers.control.client import read_gallery
+    from workers.identity.site import measure_site
+
+    settings: Settings = context.obj
+    embedder = load_embedder(settings.embedder)
+    templates = run_async(read_gallery(settings))
+    site = measure_site(templates, embedder.space, embedder.dim)
+    out.write_text(site.model_dump_json(indent=2) + "\n")
+    comparisons = len(templates)
+    policies = {
+        "shipped": DecisionPolicy(embedder.calibration, settings.target_fpir, settings.min_windows),
+        "site": DecisionPolicy(embedder.calibration, settings.target_fpir, settings.min_windows, site=site.impostors(embedder.space)),
+    }
+    thresholds = {name: [float(t) for t in policy.threshold(comparisons, [1.0, 4.0, 12.0])] for name, policy in policies.items()}
+    if as_json:
+        typer.echo(json.dumps({"people": site.people, "space": site.space, "target_fpir": settings.target_fpir, "thresholds": thresholds}))
+        return
+    table = Table("thresholds", "1 window", "4 windows", "12 windows", title=f"{site.people} people, FPIR {settings.target_fpir:.1%}")
+    for name, row in thresholds.items():
+        table.add_row(name, *(f"{t:.3f}" for t in row))
+    Console().print(table)
+    typer.echo(f"written to {out}; use it with GAITSTREAM_SITE_CALIBRATION={out}")
+
+
 Extractor = Annotated[str, typer.Option(help="Walking extractor that cuts the recordings")]
 Where = Annotated[str, typer.Option(help='Conditions: "trial=7", "trial=8,15"')]
 
 
 @evaluate.command("extraction")
-def extraction(model: str, data: Data, people: People = None, where: Annotated[str | None, typer.Option(help="Conditions")] = None, out: Out = None) -> None:
+def extraction(
+    model: str, data: Data, people: People = None, where: Annotated[str | None, typer.Option(help="Conditions")] = None, out: Out = None
+) -> None:
     """Walking per sample: F1, precision, recall, accuracy; false walking per activity."""
     from models.data.recordings import load_recordings
     from models.evaluation.extraction import evaluate_extraction

@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-
 from streams.errors import Refused
 from workers.cli.run import run_async, stop_event
 from workers.watching import identity_events

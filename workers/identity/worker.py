@@ -22,6 +22,7 @@ from streams.errors import SchemaMismatch
 from streams.messages import Candidate, EmbeddingRecord, GaitSample, IdentityEvent
 from streams.messages.fields import stable_id
 from workers.identity.gallery_feed import GalleryFeed
+from workers.identity.site import read_site
 from workers.inertial.bouts import CUT, WINDOW_SAMPLES
 from workers.processor import Outcome, Output
 
@@ -77,8 +78,8 @@ class IdentityWorker:
     """See the module; implements `workers.processor.Processor`."""
 
     role = "identity"
-    inputs = (topics.SAMPLES_INERTIAL,)
-    outputs = (topics.EMBEDDINGS, topics.IDENTITY_EVENTS)
+    inputs: tuple[topics.Topic, ...] = (topics.SAMPLES_INERTIAL,)
+    outputs: tuple[topics.Topic, ...] = (topics.EMBEDDINGS, topics.IDENTITY_EVENTS)
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -97,9 +98,9 @@ class IdentityWorker:
         self._embedder = load_embedder(self.settings.embedder)
         self._embedder.embed(np.zeros((1, WINDOW_SAMPLES, 6), np.float32))
         self._gallery = Gallery(self._embedder.space, self._embedder.dim, threads=self.settings.threads)
-        self._policy = DecisionPolicy(
-            self._embedder.calibration, target_fpir=self.settings.target_fpir, min_windows=self.settings.min_windows
-        )
+        file = self.settings.site_calibration
+        site = read_site(file).impostors(self._embedder.space) if file else None
+        self._policy = DecisionPolicy(self._embedder.calibration, self.settings.target_fpir, self.settings.min_windows, site=site)
         self._loaded = True
 
     async def stop(self) -> None:

@@ -61,8 +61,8 @@ class InertialWorker:
     """See the module; implements `workers.processor.Processor`."""
 
     role = "inertial"
-    inputs = (topics.IMU_RAW,)
-    outputs = (topics.SAMPLES_INERTIAL, topics.WALKING_EVENTS)
+    inputs: tuple[topics.Topic, ...] = (topics.IMU_RAW,)
+    outputs: tuple[topics.Topic, ...] = (topics.SAMPLES_INERTIAL, topics.WALKING_EVENTS)
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -13,6 +13,7 @@ import org.apache.kafka.common.serialization.*;
 public class JavaClient {
     public static void main(String[] arguments) throws Exception {
         String bootstrap = arguments[0], topic = arguments[1];
+        long start = System.currentTimeMillis(); // records of long ago would expire at once
         Map<String, Object> base = Map.of("bootstrap.servers", bootstrap);
         try (Admin admin = Admin.create(base)) {
             NewTopic wanted = new NewTopic(topic, 3, (short) 1).configs(Map.of("retention.ms", "3600000"));
@@ -26,7 +27,7 @@ public class JavaClient {
         producing.put("linger.ms", 5);
         try (Producer<String, String> producer = new KafkaProducer<>(producing, new StringSerializer(), new StringSerializer())) {
             for (int i = 0; i < 3000; i++) {
-                producer.send(new ProducerRecord<>(topic, i % 3, 1_000_000L + i, "key " + i, "value " + i));
+                producer.send(new ProducerRecord<>(topic, i % 3, start + i, "key " + i, "value " + i));
             }
             producer.flush();
         }
@@ -48,7 +49,7 @@ public class JavaClient {
             consumer.commitSync(Map.of(first, new OffsetAndMetadata(5, "held back")));
             OffsetAndMetadata committed = consumer.committed(Set.of(first)).get(first);
             System.out.println("committed " + committed.offset() + " " + committed.metadata());
-            System.out.println("at time " + consumer.offsetsForTimes(Map.of(first, 1_000_300L)).get(first).offset());
+            System.out.println("at time " + consumer.offsetsForTimes(Map.of(first, start + 300)).get(first).offset());
             System.out.println("end " + consumer.endOffsets(Set.of(first)).get(first));
         }
         try (Admin admin = Admin.create(base)) {

@@ -12,7 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import MessageSizeTooLargeError, OffsetOutOfRangeError
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 
-from tests.support.brokers import BrokerProcess, create_topic, kafka_home
+from streams.broker import EmbeddedBroker
+from tests.support.brokers import create_topic, kafka_home
 
 WAIT_S = 30
 
@@ -42,7 +43,7 @@ async def read_all(bootstrap: str, topic: str, count: int, **options: object) ->
     ],
 )
 async def test_aiokafka_round_trip(bootstrap: str, name: str, options: dict, acknowledged: bool) -> None:
-    await create_topic(bootstrap, name, 3)
+    await create_topic(bootstrap, name, 3, retention_ms=-1)  # the records are of long ago
     sent = [(i % 3, b"key %d" % i, bytes([i % 256]) * i, 1_700_000_000_000 + i, [("h", b"%d" % i)]) for i in range(300)]
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, **options) as producer:
         futures = [
@@ -87,7 +88,7 @@ async def test_a_batch_larger_than_the_fetch_is_delivered(bootstrap: str, name: 
 
 
 async def test_offsets_for_times_look_inside_batches(bootstrap: str, name: str) -> None:
-    await create_topic(bootstrap, name)
+    await create_topic(bootstrap, name, retention_ms=-1)
     partition = TopicPartition(name, 0)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, compression_type="gzip") as producer:
         for times in ([1000, 2000, 3000], [5000, 4000, 6000]):  # two batches; times need not be in order
@@ -233,19 +234,19 @@ def test_kcat(bootstrap: str, name: str) -> None:
     assert subprocess.run(read, capture_output=True, text=True, check=True, timeout=WAIT_S).stdout == "a:1\nb:2\n"
 
 
-def test_the_java_client(shared_broker: BrokerProcess, name: str) -> None:
+async def test_the_java_client(embedded: EmbeddedBroker, name: str) -> None:
     home = kafka_home()
     if home is None or shutil.which("javac") is None:
         pytest.skip("needs KAFKA_HOME for the jars and a JDK that compiles a source file")
     source = Path(__file__).with_name("JavaClient.java")
-    done = subprocess.run(
-        ["java", "-Xmx128m", "-cp", f"{home}/libs/*", str(source), shared_broker.bootstrap, name],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    process = await asyncio.create_subprocess_exec(
+        *["java", "-Xmx128m", "-cp", f"{home}/libs/*", str(source), embedded.bootstrap, name],
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
     )
-    assert done.stdout.splitlines() == [
+    async with asyncio.timeout(120):
+        output, errors = await process.communicate()
+    assert output.decode().splitlines() == [
         "partitions 3",
         "retention 3600000",
         "read 3000",
@@ -254,4 +255,4 @@ def test_the_java_client(shared_broker: BrokerProcess, name: str) -> None:
         "end 1000",
         "group Empty",
         "topics false",
-    ], done.stderr[-3000:]
+    ], errors.decode()[-3000:]
