@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 
 from streams import topics
 from streams.clients import consumer_of, partitions_of, producer_of, read_partitions
+from streams.codec import MAX_MESSAGE_BYTES
 from streams.errors import BadMessage, Refused
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, bytes]]
 REPLAYED_FROM = "gaitstream-replayed"
 """Header on a message that was put back: which letter it came from."""
+CUT_FROM = "cut_from"
+"""Header on the letter of an oversized message: its length in bytes; the letter carries only the beginning."""
+
+MOST_LETTER_BYTES = MAX_MESSAGE_BYTES
+"""Larger messages are refused as oversized anyway; with a letter's headers they could exceed what the broker takes."""
+CUT_TO_BYTES, CUT_KEY_TO_BYTES = 65_536, 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Letter:
     worker: str
     key: bytes | None
     value: bytes | None
+    cut_from: int | None
+    """Length of the original when the letter carries only its beginning."""
     place: str
     """PARTITION:OFFSET of the letter itself: what `show` and `replay` take."""
 
@@ -60,6 +69,16 @@ def letter_headers(error: BadMessage, topic: str, partition: int, offset: int, w
     ]
 
 
+def letter_content(key: bytes | None, value: bytes | None) -> tuple[bytes | None, bytes | None, Headers]:
+    """Key and value of a letter, and the header that says so when an oversized message was cut."""
+    if key is None and value is None:
+        return None, b"", []  # a producer refuses a message with neither
+    size = len(key or b"") + len(value or b"")
+    if size <= MOST_LETTER_BYTES:
+        return key, value, []
+    return key and key[:CUT_KEY_TO_BYTES], value and value[:CUT_TO_BYTES], [(CUT_FROM, str(size).encode())]
+
+
 def letter_of(record: ConsumerRecord) -> Letter:
     """The letter in a record of the dead-letter topic."""
     headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
@@ -75,6 +94,7 @@ def letter_of(record: ConsumerRecord) -> Letter:
         worker=headers.get("worker", ""),
         key=record.key,
         value=record.value,
+        cut_from=int(headers[CUT_FROM]) if CUT_FROM in headers else None,
         place=f"{record.partition}:{record.offset}",
     )
 
@@ -108,8 +128,13 @@ async def show_letter(settings: Settings, place: str) -> Letter:
 
 
 async def replay_letters(settings: Settings, places: Sequence[str]) -> list[Letter]:
-    """Put letters back on the topic and partition they came from; their order among newer messages is the end of the queue."""
+    """Put letters back on the topic and partition they came from; their order among newer messages is the end of the queue.
+
+    Raises Refused when there is no such letter, or when it carries only the beginning of an oversized message.
+    """
     letters = [await show_letter(settings, place) for place in places]
+    if cut := [letter.place for letter in letters if letter.cut_from is not None]:
+        raise Refused(f"the letter at {', '.join(cut)} carries only the beginning of an oversized message")
     producer = producer_of(settings)
     await producer.start()
     try:

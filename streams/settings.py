@@ -110,7 +110,7 @@ class Settings(BaseSettings):
             return cls(**given)
         if not file.is_file():
             raise ValueError(f"there is no settings file {file}")
-        return type("Settings", (cls,), {"model_config": SettingsConfigDict(toml_file=file)})(**given)  # type: ignore[no-any-return]
+        return type("Settings", (cls,), {"model_config": SettingsConfigDict(toml_file=file)})(**given)
 
     @classmethod
     def settings_customise_sources(

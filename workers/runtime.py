@@ -5,8 +5,9 @@
   at most one batch waits, so memory is bounded and the consumer's own buffer fills up to its limit: that is the back-pressure.
 * Heartbeats go on during a long forward pass.  A revocation waits for the batch in progress for `revoke_budget_s`, then gives it
   up: its outputs are dropped, and the next owner computes them again.
-* Commits and restarts: see `workers.checkpoint`.
-* A message that raises is found by processing its batch again one by one from rebuilt state, and becomes a dead letter.
+* Commits and restarts: see `workers.checkpoint`; a frozen process: see `workers.fence`.
+* A message that raises is found by processing its batch again one by one from rebuilt state, and becomes a dead letter: see
+  `workers.suspects`.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams import metrics
-from streams.clients import consumer_of, producer_of
+from streams.clients import consumer_of
 from streams.errors import BadMessage, ProcessingFailed
 from workers import __version__
 from workers.checkpoint import read_tails
 from workers.emit import Emitter
+from workers.fence import Pulse
 from workers.health import Health
 from workers.processor import UNDECODED, Incoming, Outcome
+from workers.suspects import Suspects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiokafka import ConsumerRecord
+    from aiokafka import ConsumerRecord, OffsetAndMetadata
 
     from streams.settings import Settings
     from workers.checkpoint import Tail
@@ -46,6 +49,9 @@ Records: TypeAlias = "dict[TopicPartition, list[ConsumerRecord]]"
 
 POLL_MS = 100
 """Longest wait for messages: bounds how late a stop or a tick is noticed."""
+
+FROZEN_SHARE = 0.7
+"""Share of the session timeout that a process may stand still: the last heartbeat may be a quarter of it older than the freeze."""
 
 
 class Lost(Exception):
@@ -69,18 +75,20 @@ class Runtime(ConsumerRebalanceListener):
         self._tails: dict[TopicPartition, Tail] = {}
         self._position: dict[TopicPartition, int] = {}
         self._newest_ms: dict[TopicPartition, int] = {}
-        self._careful: dict[TopicPartition, int] = {}
-        self._poison: dict[tuple[TopicPartition, int], BadMessage] = {}
+        self._suspects = Suspects()
         self._next_commit = self._next_tick = 0.0
-        self._last_beat = time.monotonic()
+        self._pulse = Pulse(FROZEN_SHARE * settings.session_timeout_s)
+        self._emitter = Emitter(settings, f"{self.role}/{__version__}", self._pulse)
+        self._joined = False
+        self._trouble: str | None = None
 
     def ready(self) -> str | None:
-        """None when messages are being processed, else what is missing."""
-        if not self._assigned:
-            return "no partitions are assigned"
+        """None when messages are being processed (or would be: a spare worker has no partitions), else what is missing."""
+        if not self._joined:
+            return "no partitions are assigned yet"
         if self._unprepared:
-            return f"{len(self._unprepared)} partitions are being restored"
-        return self.processor.ready()
+            return f"{len(self._unprepared)} partitions are being restored" + (f": {self._trouble}" if self._trouble else "")
+        return self._trouble or self.processor.ready()
 
     def stop(self) -> None:
         """Finish the batch in progress, commit, leave the group."""
@@ -89,15 +97,14 @@ class Runtime(ConsumerRebalanceListener):
     async def run(self) -> None:
         """Process until stopped."""
         self._consumer = consumer_of(self.settings, group=self.settings.group(self.role))
-        self._producer = producer_of(self.settings)
         self._admin = AIOKafkaAdminClient(**self.settings.kafka())
         await self.health.serve(self.settings.http_host, self.settings.http_port)
         log.info("listening", metrics_port=self.health.port)
         beat = asyncio.create_task(self._beat())
         try:
             await self.processor.start()
-            await asyncio.gather(self._producer.start(), self._admin.start())
-            self._emitter = Emitter(self._producer, self.settings, f"{self.role}/{__version__}")
+            await self._admin.start()
+            await self._emitter.open()
             await self._consumer.start()
             self._consumer.subscribe([topic.name for topic in self.processor.inputs], listener=self)
             await self._loop()
@@ -106,10 +113,9 @@ class Runtime(ConsumerRebalanceListener):
             await self._close()
 
     async def _close(self) -> None:
-        for name in ("_consumer", "_producer", "_admin"):
-            client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient = getattr(self, name)
+        for name, closing in (("consumer", self._consumer.stop), ("producer", self._emitter.close), ("admin", self._admin.close)):
             try:
-                await asyncio.wait_for(client.close() if name == "_admin" else client.stop(), 15)
+                await asyncio.wait_for(closing(), 15)
             except (TimeoutError, KafkaError, AssertionError) as error:
                 log.warning("a client did not close", client=name, error=repr(error))
         await self.processor.stop()
@@ -119,11 +125,10 @@ class Runtime(ConsumerRebalanceListener):
     async def _beat(self) -> None:
         """Notices when the process was frozen for so long that its partitions may belong to another worker by now."""
         while True:
-            now = time.monotonic()
-            if now - self._last_beat > 0.8 * self.settings.session_timeout_s:
-                log.warning("the process was frozen", seconds=round(now - self._last_beat, 1))
+            if self._pulse.lost:
+                log.warning("the process was frozen", seconds=round(self._pulse.silent_s, 1))
                 self._rebuild(set(self._assigned), "frozen")
-            self._last_beat = now
+            self._pulse.beat()
             await asyncio.sleep(0.25)
 
     # ---- the loop ------------------------------------------------------------------------------------------------------------
@@ -145,8 +150,9 @@ class Runtime(ConsumerRebalanceListener):
             metrics.QUEUE_DEPTH.labels(self.role).set(0)
             in_progress = asyncio.create_task(self._handle(epoch, records, batch, rejected))
             self.health.progress()
-        if in_progress:
-            await asyncio.wait([in_progress], timeout=self.settings.revoke_budget_s)
+        if in_progress and not (await asyncio.wait([in_progress], timeout=self.settings.revoke_budget_s))[0]:
+            log.warning("stopping did not wait for the batch in progress", budget_s=self.settings.revoke_budget_s)
+            return
         async with self._turn:
             await self._commit(force=True)
 
@@ -155,6 +161,7 @@ class Runtime(ConsumerRebalanceListener):
             records = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=self.settings.max_batch)
         except KafkaError as error:
             log.warning("polling failed", error=repr(error))
+            self._trouble = f"polling failed: {error!r}"
             await asyncio.sleep(0.5)
             return {}
         return {at: found for at, found in records.items() if at in self._tails and at not in self._unprepared}
@@ -164,8 +171,8 @@ class Runtime(ConsumerRebalanceListener):
         for at, found in records.items():
             for record in found:
                 incoming = Incoming(at, record, UNDECODED)
-                if poison := self._poison.get((at, record.offset)):
-                    rejected.append((incoming, poison))
+                if verdict := self._suspects.verdict(at, record.offset):
+                    rejected.append((incoming, verdict))
                     continue
                 try:
                     incoming.message = self.processor.decode(record)
@@ -185,35 +192,54 @@ class Runtime(ConsumerRebalanceListener):
                     await self._process(epoch, records, batch, rejected)
                 if time.monotonic() >= self._next_tick:
                     self._next_tick = time.monotonic() + 1.0
-                    await self._tick(epoch)
+                    await self._tick(self._epoch)
                 await self._commit()
+                self._trouble = None
             except Lost as error:
                 log.warning("a batch was given up", error=str(error))
                 self._rebuild(set(self._assigned), "lost")
             except KafkaError as error:
                 # What was acknowledged is unknown now: state is rebuilt, and the ids in the output tails tell.
                 log.warning("writing failed", error=repr(error))
+                self._trouble = f"writing failed: {error!r}"
                 self._rebuild(set(self._assigned), "write")
+            except Exception as error:
+                # A defect outside of any message (a tick, a hold): tried again from rebuilt state, and /readyz says so.
+                log.error("the worker failed", error=repr(error), exc_info=error)
+                self._trouble = f"{type(error).__name__}: {error}"
+                self._rebuild(set(self._assigned), "defect")
+                await asyncio.sleep(1.0)
 
     async def _process(self, epoch: int, records: Records, batch: list[Incoming], rejected: list[tuple[Incoming, BadMessage]]) -> None:
-        careful = {at for at, found in records.items() if self._careful.get(at, -1) > found[0].offset}
-        total = Outcome(letters=[(i, e) for i, e in rejected if self._is_new(i)])
-        for step in [[i for i in batch if i.at not in careful], *([i] for i in batch if i.at in careful)]:
+        total = Outcome()
+        unfinished: dict[TopicPartition, int] = {}  # first offset that was not processed
+        last = {at: max(found[-1].offset, self._tails[at].checkpoint.processed - 1) for at, found in records.items()}
+        steps = self._suspects.steps(batch, self._is_new)
+        for n, step in enumerate(steps):
             try:
                 outcome = await self._in_thread(self._process_step, step)
             except Exception as error:
-                self._suspect(step, error)
-                return
+                log.error("processing failed", messages=len(step), error=repr(error), exc_info=error)
+                self._suspects.blame(step, error)
+                for incoming in (incoming for late in steps[n:] for incoming in late):
+                    unfinished[incoming.at] = min(incoming.record.offset, unfinished.get(incoming.at, incoming.record.offset))
+                break
             total.outputs += outcome.outputs
             total.letters += outcome.letters
             total.repeated += outcome.repeated
+        # What was processed before a failure is written; of unfinished partitions only what lies before.
+        last |= {at: max(offset, self._tails[at].checkpoint.processed) - 1 for at, offset in unfinished.items()}
+        total.letters += [(i, e) for i, e in rejected if self._is_new(i) and i.record.offset <= last[i.at]]
         self._count(records, total)
-        last = {at: max(found[-1].offset, self._tails[at].checkpoint.processed - 1) for at, found in records.items()}
         await self._write(epoch, total, last)
         for at, found in records.items():
             self._tails[at].checkpoint.processed = last[at] + 1
             self._position[at] = found[-1].offset + 1
             self._newest_ms[at] = max(self._newest_ms.get(at, 0), found[-1].timestamp)
+        if unfinished:
+            # The state of these is unknown, so what to hold back is too: the commit says only how far they were processed.
+            await self._commit_offsets({at: self._tails[at].checkpoint.commit(self._tails[at].checkpoint.resume) for at in unfinished})
+            self._rebuild(set(unfinished), "exception")
 
     def _process_step(self, step: list[Incoming]) -> Outcome:
         """Held-back messages first, whose outputs were written before the commit; then new ones.  Runs in the worker thread."""
@@ -230,9 +256,13 @@ class Runtime(ConsumerRebalanceListener):
 
     def _restore(self, at: TopicPartition) -> None:
         tail = self._tails[at]
-        if tail.emitted:
-            self.processor.restore(at, tail.emitted)
-            tail.emitted = []
+        emitted, tail.emitted = tail.emitted, []
+        if emitted:
+            try:
+                self.processor.restore(at, emitted)
+            except Exception as error:
+                # An output that cannot be read (of another version, or damaged) must not stop the messages behind it.
+                log.error("earlier outputs cannot be taken over", partition=at.partition, error=repr(error), exc_info=error)
 
     async def _tick(self, epoch: int) -> None:
         total, last, lag = Outcome(), {}, 0
@@ -250,6 +280,8 @@ class Runtime(ConsumerRebalanceListener):
     async def _write(self, epoch: int, outcome: Outcome, last: dict[TopicPartition, int]) -> None:
         if epoch != self._epoch:
             raise Lost("the partitions were taken away meanwhile")
+        if not self._emitter.is_open:
+            raise Lost("the process stood still")
         await self._emitter.write(outcome, self._tails, last)
 
     def _caught_up(self) -> list[TopicPartition]:
@@ -264,26 +296,19 @@ class Runtime(ConsumerRebalanceListener):
         self._next_commit = time.monotonic() + self.settings.commit_every_s
         before = {at: self._tails[at].checkpoint.resume for at in self._caught_up()}
         offsets = {at: self._tails[at].checkpoint.commit(self.processor.hold(at)) for at in before}
-        if not offsets:
-            return
+        if offsets and await self._commit_offsets(offsets):
+            metrics.COMMIT_AGE.labels(self.role).set_to_current_time()
+            checkpoints = [self._tails[at].checkpoint for at in offsets]
+            metrics.HELD_BACK.labels(self.role).set(sum(c.processed - c.resume for c in checkpoints))
+            self._suspects.acquit({at: committed.offset for at, committed in offsets.items()})
+
+    async def _commit_offsets(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> bool:
         try:
             await self._consumer.commit(offsets)
         except KafkaError as error:
             log.info("commit refused; the next owner starts from the one before", error=repr(error))
-            return
-        metrics.COMMIT_AGE.labels(self.role).set_to_current_time()
-        checkpoints = [self._tails[at].checkpoint for at in offsets]
-        metrics.HELD_BACK.labels(self.role).set(sum(c.processed - c.resume for c in checkpoints))
-        self._poison = {(at, o): e for (at, o), e in self._poison.items() if at not in offsets or o >= offsets[at].offset}
-
-    def _suspect(self, step: list[Incoming], error: Exception) -> None:
-        """Processing raised.  A message alone is the culprit and becomes a letter; of several, each is tried alone next time."""
-        log.error("processing failed", messages=len(step), error=repr(error), exc_info=error)
-        if len(step) == 1:
-            self._poison[(step[0].at, step[0].record.offset)] = ProcessingFailed(f"{type(error).__name__}: {error}")
-        for incoming in step:
-            self._careful[incoming.at] = max(self._careful.get(incoming.at, -1), incoming.record.offset + 1)
-        self._rebuild({i.at for i in step}, "exception")
+            return False
+        return True
 
     def _count(self, records: Records, total: Outcome) -> None:
         read, refused = sum(map(len, records.values())), len(total.letters)
@@ -305,16 +330,20 @@ class Runtime(ConsumerRebalanceListener):
                 await self._commit(force=True)
         except TimeoutError:
             log.warning("revocation did not wait for the batch in progress", budget_s=self.settings.revoke_budget_s)
-        self._epoch += 1
-        self._to_forget |= self._assigned
-        self._assigned, self._unprepared = set(), set()
+            self._emitter.give_up()
+        except Exception as error:
+            log.error("letting go failed", error=repr(error), exc_info=error)
+        finally:
+            self._epoch += 1
+            self._to_forget |= self._assigned
+            self._assigned, self._unprepared = set(), set()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Nothing is read before `_prepare` has found where to go on."""
         metrics.REBALANCES.labels(self.role).inc()
         log.info("assigned", partitions=sorted(at.partition for at in assigned))
         self._epoch += 1
-        self._assigned, self._unprepared = set(assigned), set(assigned)
+        self._assigned, self._unprepared, self._joined = set(assigned), set(assigned), True
         if assigned:
             self._consumer.pause(*assigned)
 
@@ -322,6 +351,8 @@ class Runtime(ConsumerRebalanceListener):
         """Drop the state of partitions and read them again from their commits."""
         metrics.REBUILDS.labels(self.role, cause).inc()
         self._epoch += 1
+        if cause != "exception":
+            self._emitter.give_up()  # what still waits in the producer must not follow what the rebuilt state writes
         self._to_forget |= partitions
         self._unprepared |= partitions & self._assigned
         if self._unprepared:
@@ -337,12 +368,15 @@ class Runtime(ConsumerRebalanceListener):
             if not wanted:
                 return
             try:
+                if not self._emitter.is_open:
+                    await self._emitter.open()
                 commits = await self._admin.list_consumer_group_offsets(self.settings.group(self.role), partitions=wanted)
                 begins = await self._consumer.beginning_offsets(wanted)
                 inputs = {at: (commits.get(at), begins[at]) for at in wanted}
                 tails = await read_tails(self.settings, inputs, lambda at: self._emitter.outputs_of(at, self.processor.outputs))
-            except KafkaError as error:
+            except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("restoring failed, trying again", error=repr(error))
+                self._trouble = f"restoring failed: {error!r}"
                 await asyncio.sleep(0.5)
                 return
             if epoch != self._epoch:

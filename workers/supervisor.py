@@ -78,11 +78,9 @@ class Supervisor:
         await self._await_broker()
         await ensure_topics(self.settings)
         for i, role in enumerate(self._roles):
-            setting, port = "HTTP_PORT", self._metrics_port + i if self._metrics_port else 0
-            if role == "control":
-                setting, port = "API_PORT", self.settings.api_port
-            port = port or free_port()
-            await self._spawn(Child(role, ["worker", role], {f"GAITSTREAM_{setting}": str(port)}, port))
+            wanted = self.settings.api_port if role == "control" else self._metrics_port and self._metrics_port + i
+            setting, child_port = "API_PORT" if role == "control" else "HTTP_PORT", wanted or free_port()
+            await self._spawn(Child(role, ["worker", role], {f"GAITSTREAM_{setting}": str(child_port)}, child_port))
 
     async def ready(self, timeout_s: float = 120.0) -> None:
         """Wait until every role is ready.  Raises Unavailable that says which is not, and why."""

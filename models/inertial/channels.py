@@ -31,27 +31,27 @@ INVARIANT_CHANNELS = 6
 HEADING_CHANNELS = 4
 
 
-def split_sensors(x_BT6: Tensor) -> Tensor:
-    """(B, T, 6) -> (B, S=2, 3, T): time last, so that every later operation runs along memory."""
-    batch, time, _ = x_BT6.shape
-    return x_BT6.transpose(1, 2).reshape(batch, 2, 3, time)
+Pair = tuple[Tensor, Tensor]
 
 
-def invariant_channels(vertical_BST: Tensor, horizontal2_BST: Tensor) -> list[Tensor]:
-    """Total length, vertical part and horizontal length of both sensors: six tensors (B, T), acceleration first.
+def invariant_channels(vertical: Pair, horizontal2: Pair, scale: tuple[float, float] = (1.0, 1.0)) -> list[Tensor]:
+    """Total length, vertical part and horizontal length of both sensors, times `scale`: six tensors (B, T), acceleration first.
 
-    vertical_BST: along gravity (acceleration without gravity).  horizontal2_BST: squared length of the horizontal part.
+    vertical: (B, T) along gravity, acceleration without gravity.  horizontal2: (B, T) squared length of the horizontal part.
     """
-    horizontal_BST = horizontal2_BST.add(EPSILON).sqrt()
-    total_BST = (horizontal2_BST + vertical_BST.square()).add(EPSILON).sqrt()
-    return [part[:, sensor] for sensor in (0, 1) for part in (total_BST, vertical_BST, horizontal_BST)]
+    parts = []
+    for up_BT, level2_BT, factor in zip(vertical, horizontal2, scale, strict=True):
+        total_BT = (level2_BT + up_BT.square()).add_(EPSILON).sqrt_()
+        parts += [total_BT * factor, up_BT * factor, level2_BT.add(EPSILON).sqrt_() * factor]
+    return parts
 
 
 class StreamChannels(nn.Module):
     """(B, T, 6) raw samples -> (B, 6, 1, T) channels relative to a running estimate of gravity; for long, changing input.
 
     Gravity at a sample is the mean acceleration of the `samples` around it, as far as the input has them (a product with a constant
-    banded matrix, which is cheaper than a running sum at these lengths).
+    banded matrix, which is cheaper than a running sum at these lengths). Axes are spelled out: whole (B, T) planes run three times as fast
+    as sums over an axis of three.
     """
 
     mean_TT: Tensor
@@ -63,16 +63,17 @@ class StreamChannels(nn.Module):
         self.register_buffer("mean_TT", near / near.sum(0, keepdim=True), persistent=False)
 
     def forward(self, x_BT6: Tensor) -> Tensor:
-        x_BS3T = split_sensors(x_BT6)
-        gravity_B3T = x_BS3T[:, 0] @ self.mean_TT
-        length_BT = gravity_B3T.square().sum(1).add(EPSILON).sqrt()
-        up_B3T = gravity_B3T / length_BT[:, None]
-        vertical_BST = (x_BS3T * up_B3T[:, None]).sum(2)
-        horizontal2_BST = (x_BS3T.square().sum(2) - vertical_BST.square()).clamp(min=0.0)
-        vertical_BST[:, 0] -= length_BT
-        scale_S1 = x_BT6.new_tensor([[ACC_SCALE], [GYRO_SCALE]])
-        parts = invariant_channels(vertical_BST * scale_S1, horizontal2_BST * scale_S1.square())
-        return torch.stack(parts, dim=-1)[:, None].permute(0, 3, 1, 2)
+        x_B6T = x_BT6.transpose(1, 2).contiguous()
+        time = x_B6T.shape[2]
+        ax, ay, az, wx, wy, wz = x_B6T.unbind(1)
+        gx, gy, gz = (x_B6T[:, :3].reshape(-1, time) @ self.mean_TT).view(-1, 3, time).unbind(1)
+        gravity_BT = (gx * gx + gy * gy + gz * gz).add_(EPSILON).sqrt_()
+        acc_up_BT = (ax * gx + ay * gy + az * gz).div_(gravity_BT)
+        rate_up_BT = (wx * gx + wy * gy + wz * gz).div_(gravity_BT)
+        acc_level2_BT = (ax * ax + ay * ay + az * az - acc_up_BT.square()).clamp_(min=0.0)
+        rate_level2_BT = (wx * wx + wy * wy + wz * wz - rate_up_BT.square()).clamp_(min=0.0)
+        parts = invariant_channels((acc_up_BT - gravity_BT, rate_up_BT), (acc_level2_BT, rate_level2_BT), (ACC_SCALE, GYRO_SCALE))
+        return torch.stack(parts, dim=1)[:, :, None]
 
 
 class WindowChannels(nn.Module):
@@ -83,7 +84,8 @@ class WindowChannels(nn.Module):
     """
 
     def forward(self, x_BT6: Tensor) -> Tensor:
-        x_BS3T = split_sensors(x_BT6)
+        batch, time, _ = x_BT6.shape
+        x_BS3T = x_BT6.transpose(1, 2).reshape(batch, 2, 3, time)
         gravity_B3 = x_BS3T[:, 0].mean(-1)
         length_B1 = gravity_B3.square().sum(1, keepdim=True).add(EPSILON).sqrt()
         aligned_BS3T = level_basis(gravity_B3 / length_B1)[:, None] @ x_BS3T
@@ -91,7 +93,8 @@ class WindowChannels(nn.Module):
         acc_B3T, gyro_B3T = aligned_BS3T[:, 0] * acc_scale_B11, aligned_BS3T[:, 1] * GYRO_SCALE
         acc_up_BT = acc_B3T[:, 2] - (length_B1 * acc_scale_B11[..., 0])
         level_BS2T = torch.stack([acc_B3T[:, :2], gyro_B3T[:, :2]], dim=1)
-        invariants = invariant_channels(torch.stack([acc_up_BT, gyro_B3T[:, 2]], dim=1), level_BS2T.square().sum(2))
+        level2_BST = level_BS2T.square().sum(2)
+        invariants = invariant_channels((acc_up_BT, gyro_B3T[:, 2]), (level2_BST[:, 0], level2_BST[:, 1]))
         heading_B4T = (swing_axis(level_BS2T[:, 1])[:, None] @ level_BS2T).flatten(1, 2)
         return torch.cat([torch.stack(invariants, dim=1), heading_B4T], dim=1)[:, :, None]
 

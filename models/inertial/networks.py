@@ -84,6 +84,9 @@ class GaitTCN(nn.Module):
     WINDOW, HOP, DIM = 128, 64, 64
     """Grid samples at 50 Hz: windows of 2.56 s every 1.28 s."""
 
+    HEADING_DROPOUT = 0.3
+    """Share of training windows without the heading channels, whose sign and axis are not always right: the network must do without."""
+
     def __init__(self, width: int = 64) -> None:
         super().__init__()
         self.channels = WindowChannels()
@@ -100,7 +103,11 @@ class GaitTCN(nn.Module):
 
     def features(self, x_BT6: Tensor) -> Tensor:
         """(B, 4 width) mean and standard deviation over time of the last layer."""
-        h_BCT = self.trunk(self.channels(x_BT6))[:, :, 0]
+        c_BC1T = self.channels(x_BT6)
+        if self.training:
+            keep_B111 = torch.rand(len(c_BC1T), 1, 1, 1, device=c_BC1T.device) >= self.HEADING_DROPOUT
+            c_BC1T = torch.cat([c_BC1T[:, :INVARIANT_CHANNELS], c_BC1T[:, INVARIANT_CHANNELS:] * keep_B111], dim=1)
+        h_BCT = self.trunk(c_BC1T)[:, :, 0]
         mean_BC = h_BCT.mean(-1)
         sd_BC = (h_BCT - mean_BC[..., None]).square().mean(-1).add(1e-5).sqrt()
         return torch.cat([mean_BC, sd_BC], dim=1)

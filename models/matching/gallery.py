@@ -129,6 +129,7 @@ class Gallery:
                 for first in range(0, len(probe_BD), PROBE_SLICE):
                     part = slice(first, first + PROBE_SLICE)
                     self._match_slice(probe_BD[part], expired, result.subject_BP[part], result.score_BP[part])
+                np.clip(result.score_BP, -1.0, 1.0, out=result.score_BP)  # unit length is rounded
         return result
 
     def score_subject(
@@ -143,7 +144,7 @@ class Gallery:
             if not len(rows):
                 return np.full(len(probe_BD), np.nan)
             row_BKD = np.broadcast_to(self._templates.rows[rows], (len(probe_BD), len(rows), self.dim))
-            return _cosines(row_BKD, probe_BD).max(axis=1)
+            return np.clip(_cosines(row_BKD, probe_BD).max(axis=1), -1.0, 1.0)
 
     def _check(self, space: str | None) -> None:
         if space is not None and space != self.space:
@@ -225,4 +226,4 @@ def _cosines(row_BKD: Float32, probe_BD: Float32) -> NDArray[np.float64]:
     Both operands are float64 and contiguous before einsum: it would otherwise convert in buffers whose borders change the order.
     """
     row64_BKD, probe64_BD = np.ascontiguousarray(row_BKD, np.float64), probe_BD.astype(np.float64)
-    return np.clip(np.einsum("bkd,bd->bk", row64_BKD, probe64_BD), -1.0, 1.0)
+    return np.asarray(np.einsum("bkd,bd->bk", row64_BKD, probe64_BD))

@@ -10,7 +10,6 @@ Shape letters: C grid cells, K knots, S scores.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from statistics import NormalDist
 
 import numpy as np
@@ -56,10 +55,11 @@ class Impostors:
 
     @classmethod
     def from_table(cls, mean: float, sd: float, quantiles: tuple[tuple[float, float], ...]) -> Impostors:
-        """From the moments and the rows (false match rate, cosine) of a calibration; the mean is taken for the median."""
+        """From the moments and the rows (false match rate, cosine) of a calibration; normal in cosine below the mean, which stands for the median."""
         rows = [(rate, cosine) for rate, cosine in quantiles if 0.0 < rate < 0.5] or [(0.1587, mean + sd)]
+        rows += [(rate, mean - deviations * sd) for rate, deviations in ((0.5, 0.0), (0.8413, 1.0), (0.9772, 2.0))]
         u, log_rate = [EDGE_C[0]], [0.0]
-        for rate, cosine in [(0.5, mean), *sorted(rows, reverse=True)]:
+        for rate, cosine in sorted(rows, reverse=True):
             if float(depth(cosine)) > u[-1] and np.log(rate) < log_rate[-1]:
                 u.append(float(depth(cosine)))
                 log_rate.append(float(np.log(rate)))
@@ -80,17 +80,10 @@ class Impostors:
             return float(self.u_K[-1] + (self.log_rate_K[-1] - np.log(rate)) / self.slope)
         return float(np.interp(-np.log(rate), -self.log_rate_K, self.u_K))
 
-    @cached_property
-    def moments(self) -> tuple[float, float]:
-        """Mean and standard deviation of the depth."""
-        share_C = -np.diff(np.exp(self.log_rate(EDGE_C)))
-        mean = float(share_C @ CENTRE_C / share_C.sum())
-        return mean, float(np.sqrt(share_C @ (CENTRE_C - mean) ** 2 / share_C.sum()))
-
     def moved(self, shift: float, stretch: float) -> Impostors:
-        """The distribution of mean + shift + stretch * (u - mean)."""
-        mean = self.moments[0]
-        u_K = np.maximum(mean + shift + stretch * (self.u_K - mean), EDGE_C[0])
+        """The distribution of centre + shift + stretch * (u - centre); the centre is the depth of the mean cosine, here rate 0.5."""
+        centre = self.depth_at(0.5)
+        u_K = np.maximum(centre + shift + stretch * (self.u_K - centre), EDGE_C[0])
         keep = np.concatenate([np.diff(u_K) > 0, [True]])  # what was pushed below cosine -1 gathers there
         return Impostors(u_K[keep], self.log_rate_K[keep], self.slope / stretch)
 

@@ -86,7 +86,7 @@ class DecisionPolicy:
         tables = zip(calibration.impostor_mean, calibration.impostor_sd, calibration.impostor_quantiles, strict=True)
         self._impostors = [Impostors.from_table(*table) for table in tables]
         if site is not None:
-            shift, stretch = site.correction(*self._impostors[-1].moments)
+            shift, stretch = site.correction(self._impostors[-1].depth_at(0.5), self._impostors[-1].depth_at(0.1))
             self._impostors = [impostors.moved(shift, stretch) for impostors in self._impostors]
         tables = zip(calibration.genuine_mean, calibration.genuine_sd, calibration.genuine_quantiles, strict=True)
         self._genuine_LC = np.array([genuine_share(*table) for table in tables])

@@ -16,21 +16,32 @@ LEAST_PEOPLE = 5
 """Fewer people, fewer than ten pairs, say nothing about a spread."""
 
 MOST_PEOPLE = 500
-"""More people change the moments by less than the deviation of their estimate, and the pairs grow with the square."""
+"""125,000 pairs: more people change the quantiles by less than the choice of people does."""
+
+LEAST_SPREAD = 0.01
+"""Least difference in depth between mean and upper tenth; people as alike as copies would otherwise leave no distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class SiteImpostors:
-    """Mean and standard deviation of the depth -ln(1 - cosine) between templates of different people of one site."""
+    """Cosines between templates of different people of one site: their mean, and what the most alike tenth of the pairs reaches.
+
+    The same two figures that a calibration has of its impostors, so that like is compared with like.
+    """
 
     mean: float
-    sd: float
+    upper: float
     people: int
 
-    def correction(self, shipped_mean: float, shipped_sd: float) -> tuple[float, float]:
-        """Shift and stretch that take the shipped impostors to this site's, as far as its number of people is to be trusted."""
+    def correction(self, shipped_mean: float, shipped_upper: float) -> tuple[float, float]:
+        """Shift and stretch of depths that take the shipped impostors (depths of mean and upper tenth) to this site's.
+
+        Only as far as the site's number of people is to be trusted.
+        """
         weight = self.people / (self.people + SHIPPED_PEOPLE)
-        return weight * (self.mean - shipped_mean), float(np.exp(weight * np.log(self.sd / shipped_sd)))
+        mean, upper = float(depth(self.mean)), float(depth(self.upper))
+        stretch = max(upper - mean, LEAST_SPREAD) / (shipped_upper - shipped_mean)
+        return weight * (mean - shipped_mean), float(stretch**weight)
 
 
 def adapt_impostors(gallery: Gallery) -> SiteImpostors | None:
@@ -43,5 +54,5 @@ def adapt_impostors(gallery: Gallery) -> SiteImpostors | None:
         return None
     centre_ND = np.array([gallery.vectors_of(name).mean(axis=0, dtype=np.float64) for name in names])
     centre_ND /= np.linalg.norm(centre_ND, axis=1, keepdims=True)
-    u = depth((centre_ND @ centre_ND.T)[np.triu_indices(len(names), 1)])
-    return SiteImpostors(float(u.mean()), max(float(u.std()), 1e-3), len(names))
+    cosine = (centre_ND @ centre_ND.T)[np.triu_indices(len(names), 1)]
+    return SiteImpostors(float(cosine.mean()), float(np.quantile(cosine, 0.9)), len(names))

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE")
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--people")
+    parser.add_argument("--test-people")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int)
@@ -34,6 +35,7 @@ def main() -> None:
         epochs=options.epochs,
         simulated=options.simulated,
         folds=options.folds,
+        test_people=options.test_people,
     )
     print(f"{card['space']}  {card['held_out']}")
 

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from models.registry import NetworkEntry, space_id
+from models.training.final import final_figures
 from models.training.options import TrainOptions
 
 SOURCES: dict[str, dict[str, Any]] = {
@@ -70,6 +71,7 @@ def write(
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "limits": "Every data set is one visit per person: nothing here shows how the network does from day to day.",
         **results,
+        "evaluation": final_figures(entry, network, space_id(entry, content), options),
     }
     replace_file(out_dir / f"{entry.name}.safetensors", content)
     replace_file(out_dir / f"{entry.name}.json", (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
@@ -80,6 +82,7 @@ def command(options: TrainOptions) -> str:
     """The command line that repeats the run."""
     parts = [f"gaitstream train {options.name} --data", *options.to_card()["data_files"], "--out DIR"]
     parts += [f'--people "{options.people}"'] if options.people else []
+    parts += [f'--test-people "{options.test_people}"'] if options.test_people else []
     parts += [f"--simulated {options.simulated}", f"--seed {options.seed}", f"--epochs {options.epochs}", f"--folds {options.folds}"]
     return " ".join(parts)
 

@@ -55,6 +55,8 @@ class EmbeddingTask:
             raise ValueError("training an embedding needs walking of at least two people")
         simulated = np.array([self.corpus.identities[index][0] == "simulation" for index in usable])
         self.real, self.simulated = usable[~simulated], usable[simulated]
+        amount = np.sqrt([sum(map(len, self.starts[index])) for index in self.real])
+        self.real_share = amount / max(amount.sum(), 1.0)  # a person with minutes of walking shows more often than one with seconds
         copies = 2 * len(SPEEDS)
         self.margin = AdditiveAngularMargin(network.DIM, len(self.corpus.identities) * copies)
         self.module: nn.Module = nn.ModuleDict({"network": network, "margin": self.margin})
@@ -96,7 +98,7 @@ class EmbeddingTask:
         simulated = min(int(count * SIMULATED_SHARE), len(self.simulated)) if len(self.real) else count
         chosen = [rng.choice(self.simulated, simulated, replace=len(self.simulated) < simulated)] if simulated else []
         if count > simulated:
-            chosen.append(rng.choice(self.real, count - simulated, replace=len(self.real) < count - simulated))
+            chosen.append(rng.choice(self.real, count - simulated, p=self.real_share))
         return np.concatenate(chosen)
 
     def _start(self, person: int, rng: Generator) -> int:

@@ -69,7 +69,7 @@ def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") ->
             history.append(row)
             if row["score"] > best["score"]:
                 best = {"epoch": epoch, "score": row["score"], "module": {name: tensor.clone() for name, tensor in mean.items()}}
-            state = {"options": repr(options), "history": history, "best": best, "mean": mean}
+            state = {"options": options.resume_key, "history": history, "best": best, "mean": mean}
             _save(checkpoint, {**state, "module": task.module.state_dict(), "optimizer": optimizer.state_dict()})
             for key, value in row.items():
                 board(key, value, epoch)
@@ -142,7 +142,7 @@ def _resume(
 ) -> tuple[list[dict[str, float]], dict[str, Any]]:
     if path.exists():
         state = torch.load(path, map_location=options.device, weights_only=True)
-        if state["options"] == repr(options):
+        if state["options"] == options.resume_key:
             task.module.load_state_dict(state["module"])
             optimizer.load_state_dict(state["optimizer"])
             mean.update(state["mean"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ class TrainOptions:
     people: choice of people for every file ("1-12"), or per file stem ("motionsense=1-12;geotec_spsw=1-11"); None for all.
     epochs: most epochs; the run stops earlier when held-out people gain nothing for `patience` epochs.
     steps, batch: steps per epoch and items per step.  simulated: number of simulated walkers that join.
+    test_people: people (as `people`) for the final figures of the model card; they must not be among `people`.
     folds: people-disjoint folds of cross-fitted calibration (embedding networks; 0 calibrates on the validation people alone).
     """
 
@@ -32,6 +33,12 @@ class TrainOptions:
     patience: int = 6
     simulated: int = 0
     folds: int = 0
+    test_people: str | None = None
+
+    @property
+    def resume_key(self) -> str:
+        """What decides the steps of a run: a checkpoint is resumed under the same key only."""
+        return repr(replace(self, folds=0, test_people=None))
 
     def to_card(self) -> dict[str, Any]:
         """Plain JSON types; files by name only, since paths mean nothing elsewhere."""
@@ -39,8 +46,17 @@ class TrainOptions:
 
 
 def load_people(options: TrainOptions) -> list[Recording]:
-    """The chosen recordings of all files. Raises RecordingError naming file and field."""
-    return [recording for file in options.data_files for recording in load_recordings(file, people=people_of(options.people, file))]
+    """The chosen recordings of all files. Raises RecordingError naming file and field, or the people meant for both training and test."""
+    recordings = []
+    for file in options.data_files:
+        chosen = load_recordings(file, people=people_of(options.people, file))
+        if options.test_people is not None:
+            tested = {recording.subject for recording in load_recordings(file, people=people_of(options.test_people, file))}
+            both = sorted(tested & {recording.subject for recording in chosen})
+            if both:
+                raise RecordingError(f"{file}: {', '.join(both)} cannot both train and test the network")
+        recordings += chosen
+    return recordings
 
 
 def people_of(choice: str | None, file: str) -> str | None:
@@ -56,11 +72,19 @@ def people_of(choice: str | None, file: str) -> str | None:
 
 
 def split_people(recordings: Sequence[Recording], fold: int | None = None, folds: int = 6) -> tuple[list[Recording], list[Recording]]:
-    """(training, held out): of every source's sorted people, one part of `folds` is held out, the last one unless `fold` says which."""
+    """(training, held out), by people, every source on its own.
+
+    Without `fold` the last sixth of the sorted people is held out, but two (impostor pairs need two) of four or more; with it, part `fold`
+    of `folds` equal parts.
+    """
     held_out: set[tuple[str, str]] = set()
     for source in {recording.source for recording in recordings}:
         people = sorted({recording.subject for recording in recordings if recording.source == source})
-        part = folds - 1 if fold is None else fold
-        held_out.update((source, person) for i, person in enumerate(people) if i * folds // len(people) == part)
+        if fold is None:
+            count = max(2, len(people) // folds) if len(people) >= 4 else 0
+            chosen = people[len(people) - count :]
+        else:
+            chosen = [person for i, person in enumerate(people) if i * folds // len(people) == fold]
+        held_out.update((source, person) for person in chosen)
     inside = [recording for recording in recordings if (recording.source, recording.subject) in held_out]
     return [recording for recording in recordings if (recording.source, recording.subject) not in held_out], inside

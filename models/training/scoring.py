@@ -14,7 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from models.calibration import GENUINE_PROBABILITIES, IMPOSTOR_FMRS, ScoreCalibration
+from models.calibration import GENUINE_PROBABILITIES, IMPOSTOR_FMRS, CalibrationError, ScoreCalibration
 from models.data.grid import to_grid, trusted_labels
 from models.data.recordings import Recording
 from models.types import Float32
@@ -94,7 +94,7 @@ def enrolments(embedded: Sequence[tuple[Recording, Float32]]) -> list[list[tuple
 def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tuple[int, ...] = (1, 2, 4, 8, 16)) -> ScoreCalibration:
     """Score distributions over groups of (embedding function, people it was not trained on); every source weighs the same.
 
-    Numbers of windows with too few scores are left out. Raises ValueError if there are too few of the smallest.
+    Numbers of windows with too few scores are left out. Raises CalibrationError if there are too few of the smallest.
     """
     embedded = [
         [(recording, embed(x_WT6)) for recording in recordings if len(x_WT6 := walking_windows(recording))] for embed, recordings in groups
@@ -112,7 +112,7 @@ def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tupl
         rows.append(tuple(_Weighted([np.concatenate(pair[side]) for pair in by_source.values()]) for side in (0, 1)))
     kept = [n for n, row in zip(windows, rows, strict=True) if min(len(row[0]), len(row[1])) >= LEAST_SCORES]
     if kept != list(windows[: len(kept)]) or not kept:
-        raise ValueError(f"calibration needs {LEAST_SCORES} genuine and impostor scores, got {len(rows[0][0])} and {len(rows[0][1])}")
+        raise CalibrationError(f"calibration needs {LEAST_SCORES} genuine and impostor scores, got {len(rows[0][0])} and {len(rows[0][1])}")
     rows = rows[: len(kept)]
     return ScoreCalibration(
         windows=tuple(kept),

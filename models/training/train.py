@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from models.calibration import CalibrationError
 from models.data.recordings import Recording
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE, simulate
 from models.inertial.networks import GaitTCN, WalkTCN
@@ -39,15 +40,18 @@ def train(
     folds: int = 0,
     steps: int | None = None,
     batch: int | None = None,
+    test_people: str | None = None,
 ) -> dict[str, Any]:
     """Trains the network `name` and writes NAME.safetensors and NAME.json into out_dir; returns the card.
 
     The last sixth of every source's people is held out for early stopping (and calibration, unless `folds` asks for cross-fitting).
-    simulated: number of simulated walkers that join.  steps, batch: steps per epoch, items per step.  A run that was killed resumes from out_dir/run/checkpoint.pt.
+    simulated: number of simulated walkers that join.  steps, batch: steps per epoch, items per step.  test_people: people for the final figures of
+    the card, whom the run does not touch otherwise.  A run that was killed resumes from out_dir/run/checkpoint.pt.
     Raises RecordingError for unusable files or choices, UnknownNetworkError, ValueError if the data cannot train the network.
     """
     entry = find_network(name)
-    options = TrainOptions(entry.name, tuple(str(file) for file in data_files), people, device, seed, simulated=simulated, folds=folds)
+    files = tuple(str(file) for file in data_files)
+    options = TrainOptions(entry.name, files, people, device, seed, simulated=simulated, folds=folds, test_people=test_people)
     options = replace(options, epochs=epochs or options.epochs, steps=steps or options.steps, batch=batch or options.batch)
     recordings = load_people(options) + simulated_people(entry, options)
     training, held_out = split_people(recordings)
@@ -98,15 +102,21 @@ def _train_embedder(
         groups = groups[1:] if fold == 0 else groups
         groups.append((embed_with(other), outside))
     error = fit_quality(network, training, options.seed)
-    calibration = calibrate(groups)
     best = max(history, key=lambda row: row["score"])
-    how = f"cross-fitted over {options.folds} folds of people" if options.folds else "people held out from training"
     return network, {
         "held_out": best,
         "epochs_run": len(history),
         "quality_mean_squared_error": error,
-        "calibration": {**calibration.to_card(), "how": how},
+        **_calibration(groups, f"cross-fitted over {options.folds} folds of people" if options.folds else "people held out from training"),
     }
+
+
+def _calibration(groups: Sequence[tuple[Embed, Sequence[Recording]]], how: str) -> dict[str, Any]:
+    """The calibration entry of the card; with very few people the reason why there is none, so that a long run is not lost."""
+    try:
+        return {"calibration": {**calibrate(groups).to_card(), "how": how}}
+    except CalibrationError as error:
+        return {"calibration_missing": str(error)}
 
 
 def _fit_embedder(

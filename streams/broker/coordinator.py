@@ -42,9 +42,15 @@ class Coordinator:
         """Restore every group as it last settled."""
         self._directory.mkdir(parents=True, exist_ok=True)
         for path in self._directory.glob("*.json"):
-            entry = files.read_json(path, {})
-            group_id = entry["group_id"]
-            self._offsets[group_id] = {(topic, partition): Committed(*rest) for topic, partition, *rest in entry["offsets"]}
+            try:
+                entry = files.read_json(path, {})
+                group_id = entry["group_id"]
+                offsets = {(topic, partition): Committed(*rest) for topic, partition, *rest in entry["offsets"]}
+            except (ValueError, KeyError, TypeError) as error:
+                # A power failure can leave an empty file. Its group starts anew; the others must not suffer.
+                logger.error("%s cannot be read and is left out: %s", path, error)
+                continue
+            self._offsets[group_id] = offsets
             self.get_or_create(group_id).restore(entry["group"])
 
     def _path(self, group_id: str) -> Path:

@@ -33,6 +33,8 @@ class Housekeeper:
                         await self.tend(log)
                     except (OSError, StorageFull, CorruptBatch) as error:
                         logger.warning("%s: %s", log.directory, error)
+                    except Exception:  # one partition must not keep the others from being tended
+                        logger.exception("%s", log.directory)
                     await asyncio.sleep(0)
 
     async def tend(self, log: PartitionLog) -> None:

@@ -17,10 +17,11 @@ from models.data.recordings import Recording
 from streams.clients import producer_of, read_partitions
 from streams.messages import ImuChunk
 from streams.settings import Settings
-from streams.topics import IMU_RAW
+from streams.topics import IMU_RAW, SAMPLES_INERTIAL, WALKING_EVENTS
 from tests.support.brokers import free_port
 from workers.inertial.worker import InertialWorker
-from workers.processor import Incoming, Output
+from workers.processor import Incoming, Output, Processor
+from workers.runtime import Runtime
 
 START_NS = 1_790_000_000_000_000_000
 """A fixed time for the first sample, so that every run of a test has the same grid."""
@@ -47,9 +48,7 @@ def incoming_of(worker: InertialWorker, chunks: Sequence[ImuChunk], partition: i
     at = TopicPartition(IMU_RAW.name, partition)
     found = []
     for offset, chunk in enumerate(chunks):
-        value = chunk.to_bytes()
-        received_ms = START_NS // 1_000_000 + 3_600_000 + offset
-        record = ConsumerRecord(IMU_RAW.name, partition, offset, received_ms, 0, chunk.device_id.encode(), value, 0, 0, len(value), ())
+        record = record_of(offset, chunk.device_id.encode(), chunk.to_bytes(), partition)
         found.append(Incoming(at, record, worker.decode(record)))
     return found
 
@@ -65,14 +64,104 @@ def undisturbed(chunks: Sequence[ImuChunk], settings: Settings | None = None) ->
     return by_id
 
 
-async def send(settings: Settings, chunks: Iterable[ImuChunk]) -> None:
-    """Publish messages as fast as the broker takes them."""
+async def send(settings: Settings, messages: Iterable[ImuChunk | tuple[bytes | None, bytes | None]], partition: int | None = None) -> None:
+    """Publish messages (or bare keys and values) as fast as the broker takes them."""
+    pairs = (m if isinstance(m, tuple) else (m.device_id.encode(), m.to_bytes()) for m in messages)
     producer = producer_of(settings)
     await producer.start()
     try:
-        await asyncio.gather(*[await producer.send(IMU_RAW.name, chunk.to_bytes(), key=chunk.device_id.encode()) for chunk in chunks])
+        await asyncio.gather(*[await producer.send(IMU_RAW.name, value, key=key, partition=partition) for key, value in pairs])
     finally:
         await producer.stop()
+
+
+def record_of(offset: int, key: bytes | None, value: bytes | None, partition: int = 0, received_ms: int | None = None) -> ConsumerRecord:
+    """A record of `gait.imu.raw` as a consumer would return it."""
+    if received_ms is None:
+        received_ms = START_NS // 1_000_000 + 3_600_000 + offset
+    return ConsumerRecord(IMU_RAW.name, partition, offset, received_ms, 0, key, value, 0, 0, len(value or b""), ())
+
+
+OrderedIds = dict[tuple[str, bytes], list[str]]
+"""Per topic and key the ids of its events, in order."""
+
+
+def ordered_ids(outputs: Iterable[Output]) -> OrderedIds:
+    """What a subscriber must see of these outputs."""
+    found: OrderedIds = {}
+    for output in outputs:
+        found.setdefault((output.topic, output.key), []).append(output.id)
+    return found
+
+
+async def seen_by_a_subscriber(settings: Settings, topics: Iterable[str] = (SAMPLES_INERTIAL.name, WALKING_EVENTS.name)) -> OrderedIds:
+    """What lies in the output topics: per topic and key the ids, in order, repeats included."""
+    found: OrderedIds = {}
+    for topic in topics:
+        async for record in read_partitions(settings, topic):
+            found.setdefault((topic, record.key), []).append(dict(record.headers)["id"].decode())
+    return found
+
+
+def count(ids: OrderedIds) -> int:
+    """Number of ids in all."""
+    return sum(map(len, ids.values()))
+
+
+async def until_seen(settings: Settings, expected: OrderedIds, timeout_s: float = 90.0) -> None:
+    """Wait for as many events as expected, then compare: nothing missing, nothing twice, in order per key."""
+    seen: OrderedIds = {}
+
+    async def enough() -> bool:
+        nonlocal seen
+        seen = await seen_by_a_subscriber(settings, {topic for topic, _ in expected})
+        return count(seen) >= count(expected)
+
+    try:
+        await until(enough, timeout_s, f"{count(expected)} events")
+    except AssertionError:
+        missing = {key: [i for i in ids if i not in set(seen.get(key, []))] for key, ids in expected.items()}
+        raise AssertionError(
+            f"{count(seen)} of {count(expected)} events; missing { ({k: len(m) for k, m in missing.items() if m}) }"
+        ) from None
+    assert seen == expected
+
+
+def ended(chunks: Sequence[ImuChunk]) -> list[ImuChunk]:
+    """The messages, and behind them one of another session from each device: it ends open bouts without waiting for silence."""
+    last = {chunk.device_id: chunk for chunk in chunks}
+    return [*chunks, *(c.model_copy(update={"session": f"{c.session} is over", "seq": 0}) for c in last.values())]
+
+
+class LocalWorker:
+    """A worker in this process: the real runtime and group membership, without the seconds that a new process takes."""
+
+    def __init__(self, settings: Settings, processor: Processor) -> None:
+        self.runtime = Runtime(settings, processor)
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "LocalWorker":
+        self._task = asyncio.create_task(self.runtime.run())
+        await until(self.is_ready, 60, "a worker that is ready")
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.stop()
+
+    def is_ready(self) -> bool:
+        """Whether it processes messages.  Fails when it has ended."""
+        assert self._task is not None
+        if self._task.done():
+            self._task.result()
+            raise AssertionError("the worker has ended")
+        return self.runtime.ready() is None
+
+    async def stop(self) -> None:
+        """Finish, commit, leave the group."""
+        if self._task is not None:
+            self.runtime.stop()
+            task, self._task = self._task, None
+            await task
 
 
 async def header_ids(settings: Settings, topic: str) -> list[str]:

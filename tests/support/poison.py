@@ -166,9 +166,7 @@ def _values(good: ImuChunk) -> list[Poison]:
         ("acceleration all zero", {"acc": np.zeros((50, 3), np.float32)}, "units", "acc"),  # a sensor that is off
         ("rates in degrees", {"gyro": good.gyro * np.float32(180 / np.pi)}, "units", "gyro"),
     ]
-    return [
-        Poison(name, DEVICE.encode(), good.model_copy(update=change).to_bytes(), reason, path) for name, change, reason, path in rows
-    ]
+    return [Poison(name, DEVICE.encode(), good.model_copy(update=change).to_bytes(), reason, path) for name, change, reason, path in rows]
 
 
 def _clocks(start_ns: int) -> list[Poison]:

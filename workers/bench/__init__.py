@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from rich.console import Console
 
 from models.types import GRID_RATE_HZ
@@ -26,7 +27,7 @@ from streams.messages import Template
 from workers.bench.backlog import BacklogResult, run_backlog
 from workers.bench.broker import run_broker
 from workers.bench.live import run_live
-from workers.bench.load import phone_pool
+from workers.bench.load import BROKER_TOPIC, FAUST_TOPIC, phone_pool
 from workers.bench.networks import BareNetworks
 from workers.bench.processes import Process, Worker
 from workers.bench.report import print_table, targets
@@ -96,7 +97,8 @@ class Bench:
         self._say("the Faust agent")
         faust = await self._faust(backlog.messages)
         self._say("the broker")
-        broker = await run_broker(self.settings, self._pool, self._broker, min(BROKER_MESSAGES, 10 * backlog.messages))
+        count = min(BROKER_MESSAGES, 10 * backlog.messages)
+        broker = await run_broker(self.settings, self._pool, self._broker, count)
         capacity = backlog.messages / backlog.cpu_s * CORES
         live_phones = max(1, round(capacity / 2))
         self._say(f"live: {live_phones} phones, half of what was measured")
@@ -148,9 +150,20 @@ class Bench:
                     raise Unavailable(f"the broker does not answer:\n{self._broker.output()[-2000:]}") from None
                 await asyncio.sleep(0.1)
         await topics.ensure_topics(self.settings)
+        await self._create_topics()
         await self._enrol()
         await asyncio.gather(self._inertial.start(), self._identity.start())
         await asyncio.gather(self._inertial.ready(), self._identity.ready())
+
+    async def _create_topics(self) -> None:
+        """Topics of the measurements themselves: the broker creates none by itself."""
+        admin = AIOKafkaAdminClient(**self.settings.kafka())
+        await admin.start()
+        try:
+            partitions = self.settings.partitions(topics.IMU_RAW)
+            await admin.create_topics([NewTopic(name, partitions, 1) for name in (BROKER_TOPIC, FAUST_TOPIC)])
+        finally:
+            await admin.close()
 
     async def _enrol(self) -> None:
         """A gallery of people whom nobody of the load is: a match costs the same whoever walks."""
@@ -179,12 +192,12 @@ class Bench:
 
     async def _faust(self, available: int) -> dict[str, float]:
         warm_up = min(FAUST_WARM_UP, available // 4)
-        arguments = ["-m", "workers.bench.faust_agent", str(min(FAUST_MESSAGES, available - warm_up)), str(warm_up)]
-        return await self._child(arguments, 300.0)
+        arguments = ["-m", "workers.bench", "faust", str(min(FAUST_MESSAGES, available - warm_up)), str(warm_up)]
+        return await self._child(arguments, 120.0)
 
     async def _child(self, arguments: list[str], timeout_s: float) -> dict[str, float]:
         """Run a module that prints one JSON object as its last line.  Raises Unavailable when it does not."""
-        process = Process(arguments, self.settings, self._folder / f"{arguments[1]}.log")
+        process = Process(arguments, self.settings, self._folder / f"{arguments[-1]}.log")
         await process.start()
         try:
             code = await process.finish(timeout_s)

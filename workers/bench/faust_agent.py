@@ -1,6 +1,6 @@
 """The straightforward way to do the same: a Faust agent that runs the same networks for every message as it comes.
 
-`python -m workers.bench.faust_agent MESSAGES WARM_UP` reads `gait.imu.raw` from its beginning, and after WARM_UP + MESSAGES messages
+`python -m workers.bench faust MESSAGES WARM_UP` reads `gait.imu.raw` from its beginning, and after WARM_UP + MESSAGES messages
 prints the CPU time of the last MESSAGES and ends.  Decoding, networks, messages and gallery are those of the pipeline; what it leaves out
 (order, gaps, the absolute grid, bouts, evidence, commits that lose nothing) makes it cheaper, not dearer.
 """
@@ -24,8 +24,8 @@ from streams import topics
 from streams.messages import Candidate, IdentityEvent, ImuChunk
 from streams.messages.fields import stable_id
 from streams.settings import Settings
+from workers.bench.load import FAUST_TOPIC
 
-EVENTS_TOPIC = "bench.faust.events"
 GALLERY_TEMPLATES = 200
 
 
@@ -91,7 +91,7 @@ def build(settings: Settings, messages: int, warm_up: int, folder: str) -> faust
         key_serializer="raw",
     )
     source = app.topic(topics.IMU_RAW.name, key_type=bytes, value_type=bytes)
-    events = app.topic(EVENTS_TOPIC, key_type=bytes, value_type=bytes, partitions=settings.partitions(topics.IMU_RAW))
+    events = app.topic(FAUST_TOPIC, key_type=bytes, value_type=bytes, partitions=settings.partitions(topics.IMU_RAW))
     per_message = PerMessage(settings)
 
     @app.agent(source)
@@ -106,15 +106,18 @@ def build(settings: Settings, messages: int, warm_up: int, folder: str) -> faust
             if seen == warm_up:
                 began_s = time.process_time()
             if seen == warm_up + messages:
-                print(json.dumps({"messages": messages, "events": given, "cpu_s": time.process_time() - began_s}), flush=True)
+                cpu_s = time.process_time() - began_s
+                # Faust turns what is printed into log lines; the reader wants the plain line.
+                print(json.dumps({"messages": messages, "events": given, "cpu_s": cpu_s}), file=sys.__stdout__, flush=True)
                 # Stopping a Faust worker takes seconds of waiting; there is nothing to keep.
                 os._exit(0)
 
     return app
 
 
-if __name__ == "__main__":
+def main(messages: int, warm_up: int) -> None:
+    """Run until the messages are through."""
     with tempfile.TemporaryDirectory(prefix="gaitstream-bench-faust-") as name:
-        application = build(Settings.read(), int(sys.argv[1]), int(sys.argv[2]), name)
+        application = build(Settings.read(), messages, warm_up, name)
         sys.argv[1:] = ["worker", "--loglevel", "warn", "--without-web"]
         application.main()

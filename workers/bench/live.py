@@ -1,6 +1,6 @@
 """Latency under a live load: from the last sample of a window to its event at a subscriber.
 
-The phones publish from a process of their own (`python -m workers.bench.live`), so that the subscriber's clock does not wait for them.
+The phones publish from a process of their own (`python -m workers.bench live PHONES SECONDS`), so that the subscriber's clock does not wait for them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -53,9 +52,7 @@ async def run_live(settings: Settings, phones: int, seconds: int, folder: Path) 
     """Publish `phones` live for the warm-up and `seconds`, and listen.  Raises Unavailable when nothing can be measured."""
     consumer = consumer_of(settings)
     await consumer.start()
-    generator = Process(
-        ["-m", "workers.bench.live", str(phones), str(WARM_UP_S + seconds)], settings, folder / "generator.log", {"OMP_NUM_THREADS": "1"}
-    )
+    generator = Process(["-m", "workers.bench", "live", str(phones), str(WARM_UP_S + seconds)], settings, folder / "generator.log")
     arrivals: list[tuple[int, ConsumerRecord]] = []
     try:
         partitions = [TopicPartition(topics.IDENTITY_EVENTS.name, p) for p in range(settings.partitions(topics.IDENTITY_EVENTS))]
@@ -91,14 +88,9 @@ def _result(phones: int, arrivals: list[tuple[int, ConsumerRecord]], said: dict[
     return LiveResult(phones, len(latency_ms), float(p50), float(p99), said["late_s"] * 1e3, os.getloadavg()[0])
 
 
-async def _generate(phones: int, seconds: int) -> None:
+async def generate(phones: int, seconds: int) -> None:
+    """Publish, and print when that began and how late the generator ever was."""
     pool = phone_pool()
     began_ns = time.time_ns()
     late_s = await publish_live(Settings.read(), pool, phones, seconds)
     print(json.dumps({"began_ns": began_ns, "late_s": late_s}))
-
-
-if __name__ == "__main__":
-    from workers.cli.run import run_async
-
-    run_async(_generate(int(sys.argv[1]), int(sys.argv[2])))

@@ -27,6 +27,9 @@ GROUPS_PER_S = 100
 
 MAX_IN_FLIGHT = 5000
 
+BROKER_TOPIC, FAUST_TOPIC = "bench.broker", "bench.faust.events"
+"""Topics of the measurements themselves, created beside those of gaitstream."""
+
 
 def phone_pool() -> PhonePool:
     """The phones of every measurement; `walking_share` says how much of their time is level walking."""

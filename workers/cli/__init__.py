@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from models.data.recordings import RecordingError
 from streams.errors import GaitstreamError
 from streams.settings import Settings
-from workers.cli import deadletter, inspect, networks, push, run
+from workers.cli import deadletter, gallery, inspect, networks, push, run
 
 app = typer.Typer(
     name="gaitstream",
@@ -49,10 +49,13 @@ app.command()(run.broker)
 app.command()(run.worker)
 app.add_typer(push.app, name="push")
 app.command()(push.watch)
+app.command()(gallery.enrol)
+app.add_typer(gallery.app, name="gallery")
 app.add_typer(deadletter.app, name="deadletter")
 app.add_typer(networks.app, name="models")
 app.command()(networks.train)
 app.add_typer(networks.evaluate, name="evaluate")
+app.command()(networks.calibrate)
 app.command()(inspect.bench)
 app.command()(inspect.asyncapi)
 app.command()(inspect.doctor)

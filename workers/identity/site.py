@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class SiteCalibration(BaseModel):
-    """Moments of the scores between different enrolled people, for one embedding space."""
+    """Mean and upper tenth of the scores between different enrolled people, for one embedding space."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     space: str
     mean: float
-    sd: float
+    upper: float
     people: int
     made_ns: int
 
@@ -34,7 +34,7 @@ class SiteCalibration(BaseModel):
             raise Misconfigured(
                 f"the site calibration is of space {self.space}, the embedder gives {space}: run gaitstream calibrate again"
             )
-        return SiteImpostors(self.mean, self.sd, self.people)
+        return SiteImpostors(self.mean, self.upper, self.people)
 
 
 def read_site(file: Path) -> SiteCalibration:
@@ -55,4 +55,4 @@ def measure_site(templates: Iterable[Template], space: str, dim: int) -> SiteCal
     site = adapt_impostors(gallery)
     if site is None:
         raise Refused(f"{gallery.subjects} people are enrolled in {space}: too few to say how alike strangers are here (at least 5)")
-    return SiteCalibration(space=space, mean=site.mean, sd=site.sd, people=site.people, made_ns=now_ns)
+    return SiteCalibration(space=space, mean=site.mean, upper=site.upper, people=site.people, made_ns=now_ns)

@@ -21,7 +21,7 @@ from streams import metrics, topics
 from streams.errors import SchemaMismatch
 from streams.messages import Candidate, EmbeddingRecord, GaitSample, IdentityEvent
 from streams.messages.fields import stable_id
-from workers.identity.gallery_feed import GalleryFeed
+from workers.gallery_feed import GalleryFeed
 from workers.identity.site import read_site
 from workers.inertial.bouts import CUT, WINDOW_SAMPLES
 from workers.processor import Outcome, Output

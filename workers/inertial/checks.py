@@ -32,7 +32,8 @@ def check_times(chunk: ImuChunk, received_ns: int, clock_ahead_s: float) -> BadM
     """Whether the times of a chunk are possible: increasing, not ahead of the broker's clock."""
     if chunk.offsets_ns is not None:
         offsets = chunk.offsets_ns
-        if (np.diff(offsets) <= 0).any() or offsets[0] < 0 or offsets[-1] > LONGEST_CHUNK_NS:
+        # Bounds first: differences of 64-bit integers wrap.
+        if offsets.min() < 0 or offsets.max() > LONGEST_CHUNK_NS or (np.diff(offsets) <= 0).any():
             return BadClock("offsets_ns must increase from 0 to at most 60 s", reason="clock_order", path="offsets_ns")
     ahead_s = (end_ns(chunk) - received_ns) / 1e9
     if ahead_s > clock_ahead_s:
@@ -53,9 +54,10 @@ def check_values(chunks: Sequence[ImuChunk]) -> list[BadMessage | None]:
         return []
     lengths = np.fromiter((len(c.acc) for c in chunks), np.int64, len(chunks))
     starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-    acc_N3 = np.concatenate([c.acc for c in chunks])
-    gyro_N3 = np.concatenate([c.gyro for c in chunks])
     with np.errstate(invalid="ignore", over="ignore"):
+        # One type, whatever each device sends: the sums must not depend on who else is in the batch.
+        acc_N3 = np.concatenate([c.acc for c in chunks], dtype=np.float32, casting="same_kind")
+        gyro_N3 = np.concatenate([c.gyro for c in chunks], dtype=np.float32, casting="same_kind")
         most_acc = np.maximum.reduceat(np.abs(acc_N3).max(1), starts)
         most_gyro = np.maximum.reduceat(np.abs(gyro_N3).max(1), starts)
         mean_acc = np.add.reduceat(np.sqrt(np.einsum("nc,nc->n", acc_N3, acc_N3)), starts) / lengths

@@ -62,26 +62,37 @@ class Piece:
     span: Span = field(compare=False, default=None)  # type: ignore[assignment]
 
 
+@dataclass(frozen=True, slots=True)
+class Former:
+    """The session before the present one, and its last used message."""
+
+    session: str
+    offset: int
+    received_ns: int
+
+
 class Ordering:
     """The order of one device's chunks.  `take` returns pieces that are ready, oldest first."""
 
-    __slots__ = ("_pending", "_seqs", "frontier_ns", "last_received_ns", "newest_ns", "previous_session", "session", "spans")
+    __slots__ = ("_last", "_linked", "_pending", "_seqs", "former", "frontier_ns", "last_received_ns", "newest_ns", "session", "spans")
 
     def __init__(self) -> None:
         self.session: str | None = None
-        self.previous_session: str | None = None
+        self.former: Former | None = None
         self.frontier_ns: int | None = None
         self.newest_ns = 0
         self.last_received_ns = 0
+        self._last: tuple[int, int] = (0, 0)
+        self._linked = False  # whether the next piece may continue the segment that ends at the frontier
         self.spans: deque[Span] = deque()
         self._seqs: deque[int] = deque(maxlen=RECENT_SEQS)
         self._pending: list[Piece] = []
 
-    def restart(self, session: str) -> None:
-        """Forget everything of the stream so far."""
-        if session != self.session:
-            self.previous_session, self.session = self.session, session
-        self.frontier_ns, self.newest_ns = None, 0
+    def restart(self, session: str, decided_ns: int | None = None) -> None:
+        """Begin a stream; up to `decided_ns` it was decided before its device fell silent."""
+        self.former = Former(self.session, *self._last) if self.session is not None and session != self.session else None
+        self.session = session
+        self.frontier_ns, self.newest_ns, self._linked = decided_ns, 0, False
         self.spans.clear()
         self._seqs.clear()
         self._pending.clear()
@@ -95,6 +106,7 @@ class Ordering:
             behind_s = (self.newest_ns - chunk.start_ns) / 1e9
             raise BadClock(f"the chunk begins {behind_s:.1f} s behind the newest sample of its session", reason="late", path="start_ns")
         self._seqs.append(chunk.seq)
+        self._last = (incoming.record.offset, incoming.received_ns)
         self.newest_ns = max(self.newest_ns, last_ns)
         span = Span(last_ns, incoming.record.offset, incoming.received_ns, chunk.placement, chunk.claimed_subject)
         pieces = split_at_gaps(chunk, incoming.record.offset, span)
@@ -104,12 +116,23 @@ class Ordering:
             insort(self._pending, piece)
         return self._ready()
 
-    def oldest_needed(self, needed_ns: int) -> int | None:
-        """Oldest offset of a chunk with samples at or after `needed_ns`, and of those still waiting."""
+    def is_former(self, session: str, received_ns: int, for_ns: int) -> bool:
+        """Whether a message belongs to the session that this one followed at most `for_ns` ago.
+
+        The memory ends, because a successor must find it in the log: until then commits are held back to the former session.
+        """
+        return self.former is not None and self.former.session == session and received_ns - self.former.received_ns <= for_ns
+
+    def oldest_needed(self, needed_ns: int, former_ns: int) -> int | None:
+        """Oldest offset of a chunk with samples at or after `needed_ns`, of those still waiting, of a remembered former session."""
+        if self.former is not None and self.last_received_ns - self.former.received_ns > former_ns:
+            self.former = None
         while self.spans and self.spans[0].end_ns < needed_ns - LATE_NS:
             self.spans.popleft()
         offsets = [span.offset for span in self.spans]
         offsets += [piece.offset for piece in self._pending]
+        if self.former is not None:
+            offsets.append(self.former.offset)
         return min(offsets, default=None)
 
     def covering(self, time_ns: int) -> Span:
@@ -117,7 +140,7 @@ class Ordering:
         return next((span for span in self.spans if span.end_ns >= time_ns), self.spans[-1])
 
     def _continues(self, piece: Piece) -> bool:
-        return self.frontier_ns is not None and piece.start_ns - self.frontier_ns <= GAP_NS
+        return self._linked and self.frontier_ns is not None and piece.start_ns - self.frontier_ns <= GAP_NS
 
     def _ready(self) -> list[Piece]:
         ready: list[Piece] = []
@@ -138,7 +161,7 @@ class Ordering:
                 return []  # wholly covered by a neighbour: clocks that overlap by a few samples
             piece.first = int(np.searchsorted(piece.times_ns, self.frontier_ns, side="right")) if piece.start_ns <= self.frontier_ns else 0
         piece.breaks = breaks
-        self.frontier_ns = last_ns
+        self.frontier_ns, self._linked = last_ns, True
         self.spans.append(piece.span)
         return [piece]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from models.inertial.cadence import step_rate_hz
 
+from models.inertial.cadence import step_rate_hz
 from models.inertial.cutting import walking_blocks
 from models.registry import load_extractor
 from models.types import GRID_STEP_NS
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 RING_SAMPLES = 1024
 """Ring of grid values per device: the network's input (under 8 s) and at least 10 s of backlog per round."""
+
+MOST_SILENT_DEVICES = 200_000
+"""Devices of which is remembered how far they came, so that a phone that sends its last minutes again after a silence does not
+repeat its events.  About 20 MB."""
 
 
 class Device:
@@ -67,6 +71,7 @@ class InertialWorker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._devices: dict[tuple[TopicPartition, str], Device] = {}
+        self._decided: dict[tuple[TopicPartition, str], tuple[str, int]] = {}  # of silent devices: session, and up to when
         self._grid = Grid(RING_SAMPLES)
         self._loaded = False
 
@@ -125,23 +130,28 @@ class InertialWorker:
 
     def _device(self, incoming: Incoming, chunk: ImuChunk, outcome: Outcome) -> Device:
         """The chunk's device, begun anew when its session changed or it was silent for long.  Raises BadClock for a former session."""
-        device = self._devices.get((incoming.at, chunk.device_id))
+        idle_ns = int(self.settings.idle_release_s * 1e9)
+        name = (incoming.at, chunk.device_id)
+        device = self._devices.get(name)
+        # First of all, as a tick would have done at that time: whether one came in between must not matter.
+        if device is not None and incoming.received_ns - device.order.last_received_ns > idle_ns:
+            self._finish(device, outcome)
+            self._drop(name)
+            device = None
         if device is None:
-            device = self._devices[incoming.at, chunk.device_id] = Device(incoming.at, self._grid.slot())
+            device = self._devices[name] = Device(incoming.at, self._grid.slot())
             self._begin(device, chunk)
         elif chunk.session != device.order.session:
-            if chunk.session == device.order.previous_session:
+            if device.order.is_former(chunk.session, incoming.received_ns, idle_ns):
                 raise BadClock(f"session {chunk.session!r} of this device was followed by another", reason="old_session", path="session")
-            self._finish(device, outcome)
-            self._begin(device, chunk)
-        elif incoming.received_ns - device.order.last_received_ns > self.settings.idle_release_s * 1e9:
             self._finish(device, outcome)
             self._begin(device, chunk)
         device.order.last_received_ns = max(device.order.last_received_ns, incoming.received_ns)
         return device
 
     def _begin(self, device: Device, chunk: ImuChunk) -> None:
-        device.order.restart(chunk.session)
+        session, decided_ns = self._decided.pop((device.at, chunk.device_id), ("", None))
+        device.order.restart(chunk.session, decided_ns if session == chunk.session else None)
         device.bouts = Bouts(chunk.device_id, chunk.session)
         device.previous_walks = False
 
@@ -262,7 +272,7 @@ class InertialWorker:
         for device in self._devices.values():
             if device.at == at:
                 index = max(device.next_block * BLOCK_SAMPLES - back, int(self._grid.begin[device.slot]))
-                needed = device.order.oldest_needed(index * GRID_STEP_NS)
+                needed = device.order.oldest_needed(index * GRID_STEP_NS, int(self.settings.idle_release_s * 1e9))
                 if needed is not None:
                     offsets.append(needed)
         return min(offsets, default=None)
@@ -280,9 +290,15 @@ class InertialWorker:
         """Drop the devices of a partition."""
         for name in [name for name in self._devices if name[0] == at]:
             self._drop(name)
+        self._decided = {name: decided for name, decided in self._decided.items() if name[0] != at}
 
     def _drop(self, name: tuple[TopicPartition, str]) -> None:
-        self._grid.release(self._devices.pop(name).slot)
+        device = self._devices.pop(name)
+        self._grid.release(device.slot)
+        if device.order.session is not None and device.order.frontier_ns is not None:
+            self._decided[name] = (device.order.session, device.order.frontier_ns)
+            if len(self._decided) > MOST_SILENT_DEVICES:
+                del self._decided[next(iter(self._decided))]
 
 
 def mean_acc_ms2(input_BT6: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -24,9 +24,9 @@ def units(count: int, dim: int, seed: int = 0) -> Float32:
     return (vector_ND / np.linalg.norm(vector_ND, axis=1, keepdims=True)).astype(np.float32)
 
 
-def near(vector_D: Float32, cosine: float, seed: int = 99) -> Float32:
+def near(vector_D: Float32, cosine: float, seed: int = 0) -> Float32:
     """A unit vector at this cosine from the given one."""
-    other = np.random.default_rng(seed).standard_normal(len(vector_D))
+    other = np.random.default_rng([4711, seed]).standard_normal(len(vector_D))
     other -= (other @ vector_D) * vector_D
     return (cosine * vector_D + np.sqrt(1 - cosine**2) * other / np.linalg.norm(other)).astype(np.float32)
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from models.matching import Gallery, SpaceMismatch
 from models.matching import gallery as gallery_module
 from models.types import ShapeError
-
 from tests.models.matching.build import near, units
 
 DIM = 16
@@ -20,7 +20,8 @@ def naive(templates: dict[tuple[str, str], np.ndarray], probe_D: np.ndarray, top
     best: dict[str, float] = {}
     for (subject, _), vector_D in templates.items():
         best[subject] = max(best.get(subject, -2.0), float(probe_D.astype(np.float64) @ vector_D.astype(np.float64)))
-    return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:top]
+    ranked = sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:top]
+    return [(subject, min(score, 1.0)) for subject, score in ranked]
 
 
 def same(found: list[tuple[str, float]], expected: list[tuple[str, float]]) -> bool:

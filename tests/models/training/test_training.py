@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.recordings import RecordingError
+from models.data.recordings import CONDITIONS, Recording, RecordingError
 from models.data.simulated import simulate
 from models.registry import find_network, load_embedder, load_extractor
 from models.training import engine
@@ -24,6 +24,16 @@ from models.training.train import train
 from models.types import Float32
 
 OPTIONS = TrainOptions("gait-tcn", (), epochs=3, steps=3, batch=32, seed=4)
+
+
+def write_recordings(path: Path, recordings: list[Recording]) -> Path:
+    """Recordings as a file of the tidy format."""
+    columns = {key: np.array([getattr(recording, key) for recording in recordings]) for key in CONDITIONS}
+    arrays = {"acc": "acc_N3", "gyro": "gyro_N3", "walk": "walk_N", "act": "act_N"}
+    samples = {name: np.concatenate([getattr(recording, key) for recording in recordings]) for name, key in arrays.items()}
+    offsets = np.cumsum([0, *(len(recording.acc_N3) for recording in recordings)])
+    np.savez(path, off=offsets, fs=np.float64(50.0), **columns, **samples)
+    return path
 
 
 def task() -> EmbeddingTask:
@@ -90,6 +100,18 @@ def test_train_writes_weights_and_card_that_load(tmp_path: Path) -> None:
     assert 0 <= extraction["held_out"]["f1_simulation"] <= 1
 
 
+def test_a_file_trains_and_its_test_people_give_the_figures_of_the_card(tmp_path: Path) -> None:
+    file = write_recordings(tmp_path / "walks.npz", simulate(range(80, 88), sessions=2, duration_s=21))
+    card = train("gait-tcn", [file], tmp_path, people="1-6", test_people="7-8", epochs=1, steps=2, batch=32)
+    assert card["data"]["walks"]["trained_on"] == [f"sim000{n}" for n in range(80, 84)]
+    assert card["weights_set"] == "research"  # nobody said that these data may train shipped weights
+    identification, verification = card["evaluation"]["walks"]
+    assert identification["counts"]["enrolled"] == 2
+    assert verification["figures"]["eer_1"]["low"] is not None
+    with pytest.raises(RecordingError, match="sim00085 cannot both train and test"):
+        train("gait-tcn", [file], tmp_path, people="1-6", test_people="6-8")
+
+
 def test_one_person_cannot_train_an_embedding(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="two people"):
         EmbeddingTask(find_network("gait-tcn").build(), simulate([70], sessions=1, duration_s=10), [], 32, "cpu")
@@ -108,6 +130,7 @@ def test_people_are_split_as_people() -> None:
         seen += people
     assert len(set(seen)) == 12
     assert {recording.subject for recording in split_people(recordings)[1]} == {"sim00080", "sim00081"}
+    assert split_people(recordings[:6])[1] == []  # three people: none to spare
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,8 @@ async def test_connections_and_requests_are_limited(tmp_path: Path) -> None:
         clients = [await asyncio.open_connection(host, port) for _ in range(3)]
         for client in clients:
             await greet(*client)
-        await until_closed((await asyncio.open_connection(host, port))[0])  # the fourth
+        fourth = await asyncio.open_connection(host, port)
+        await until_closed(fourth[0])
         reader, writer = clients.pop()
         writer.write(struct.pack(">i", 1001) + bytes(1001))
         await until_closed(reader)

@@ -219,6 +219,16 @@ async def test_a_stalled_broker_does_not_drop_members_whose_heartbeats_wait(grou
     group.heartbeat(member.member_id, None, 1)
 
 
+async def test_nobody_commits_between_two_generations(tmp_path: Path) -> None:
+    coordinator = Coordinator(tmp_path)
+    group = coordinator.get_or_create("g")
+    joined = await group.join(request())
+    assert code_of(coordinator.check_commit, "g", joined.member_id, None, 1) is ErrorCode.rebalance_in_progress
+    await group.sync(joined.member_id, None, 1, {})
+    assert coordinator.check_commit("g", joined.member_id, None, 1) is group
+    coordinator.close()
+
+
 async def test_commits_and_groups_survive_and_a_full_disk_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     coordinator = Coordinator(tmp_path)
     coordinator.load()
@@ -244,6 +254,7 @@ async def test_commits_and_groups_survive_and_a_full_disk_changes_nothing(tmp_pa
     assert {key: (c.offset, c.metadata) for key, c in again.offsets(odd_name).items()} == {("t", 3): (5, "meta"), ("t", 5): (2, "")}
     restored = again.get(odd_name)
     assert restored is not None
+    assert list(restored.members) == [member.member_id]  # the rebalance that had begun is forgotten
     restored.heartbeat(member.member_id, None, 1)
     assert await restored.sync(member.member_id, None, 1, {}) == b"share of " + member.member_id.encode()
     joining.cancel()

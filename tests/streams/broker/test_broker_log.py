@@ -69,6 +69,7 @@ def test_a_torn_tail_is_cut_and_writing_goes_on(tmp_path_factory: pytest.TempPat
     survivors = sum(end <= cut for end in ends)
     again = PartitionLog(log.directory, log.config)
     assert again.end_offset == 2 * survivors
+    assert path.stat().st_size == again.active.size
     assert append(again, 1) == 2 * survivors
     assert offsets(again) == list(range(2 * survivors + 1))
 

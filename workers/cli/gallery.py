@@ -1,0 +1,181 @@
+"""`gaitstream enrol` and `gaitstream gallery ...`: the enrolled people."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from streams.errors import Refused
+from workers.cli.run import run_async
+
+if TYPE_CHECKING:
+    from streams.messages.commands import CommandKind
+    from streams.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Enrolled people: list, show, rename, merge, erase, consent, export, import.")
+
+Json = Annotated[bool, typer.Option("--json", help="JSON")]
+
+
+def enrol(
+    context: typer.Context,
+    subject: Annotated[str, typer.Argument(help="Name of the person")],
+    device: Annotated[str, typer.Option(help="Device that the person carried")],
+    begin: Annotated[str | None, typer.Option("--from", help="Begin, ISO time or ns since the epoch")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End")] = None,
+    last: Annotated[float | None, typer.Option(help="The last seconds of the device's walking", min=1.0)] = None,
+    consent: Annotated[str, typer.Option(help="What the person agreed to")] = "",
+    expires: Annotated[str | None, typer.Option(help="Until when, ISO time")] = None,
+    as_json: Json = False,
+) -> None:
+    """Enrol a person from the walking that a device has published."""
+    arguments: dict[str, Any] = {"stream_key": device, "consent": consent}
+    for name, value in (("from_ns", _time_ns(begin)), ("to_ns", _time_ns(end)), ("last_s", last), ("expires_ns", _time_ns(expires))):
+        if value is not None:
+            arguments[name] = value
+    _ask(context, "enrol", subject, arguments, as_json)
+
+
+@app.command("list")
+def list_(context: typer.Context, as_json: Json = False) -> None:
+    """Who is enrolled."""
+    rows = _subjects(context)
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    table = Table("subject", "templates", "windows", "quality", "streams", "consent", "expires")
+    for row in rows:
+        expires = "-" if row["expires_ns"] is None else datetime.fromtimestamp(row["expires_ns"] / 1e9, UTC).isoformat(timespec="seconds")
+        cells = (
+            row["subject"],
+            row["templates"],
+            row["windows"],
+            row["quality"],
+            ", ".join(row["streams"]),
+            "; ".join(row["consent"]),
+            expires,
+        )
+        table.add_row(*map(str, cells))
+    Console().print(table)
+
+
+@app.command()
+def show(context: typer.Context, subject: str) -> None:
+    """One person, as JSON."""
+    found = [row for row in _subjects(context) if row["subject"] == subject]
+    if not found:
+        raise Refused(f"nobody is enrolled as {subject}")
+    typer.echo(json.dumps(found[0], indent=2))
+
+
+@app.command()
+def rename(context: typer.Context, subject: str, to: str, as_json: Json = False) -> None:
+    """Give a person another name."""
+    _ask(context, "rename", subject, {"to": to}, as_json)
+
+
+@app.command()
+def merge(context: typer.Context, subject: str, to: str, as_json: Json = False) -> None:
+    """Two entries are one person: SUBJECT's templates go to TO."""
+    _ask(context, "merge", subject, {"to": to}, as_json)
+
+
+@app.command()
+def erase(context: typer.Context, subject: str, as_json: Json = False) -> None:
+    """Erase a person everywhere and print the receipt."""
+    _ask(context, "erase", subject, {}, as_json)
+
+
+@app.command()
+def consent(
+    context: typer.Context,
+    subject: str,
+    text: Annotated[str | None, typer.Option(help="What the person agrees to")] = None,
+    expires: Annotated[str | None, typer.Option(help="Until when, ISO time")] = None,
+    as_json: Json = False,
+) -> None:
+    """Change what a person agreed to, or until when."""
+    arguments = {name: value for name, value in (("consent", text), ("expires_ns", _time_ns(expires))) if value is not None}
+    _ask(context, "consent", subject, arguments, as_json)
+
+
+@app.command()
+def export(context: typer.Context, file: Annotated[Path, typer.Argument(help="JSON lines, one per template")]) -> None:
+    """Write the gallery to a file."""
+    from workers.control.client import note_read, read_gallery
+    from workers.control.export import export_lines
+
+    settings: Settings = context.obj
+    lines = export_lines(run_async(read_gallery(settings)))
+    run_async(note_read(settings, _actor(), "export"))
+    file.write_text("".join(line + "\n" for line in lines))
+    typer.echo(f"{len(lines)} templates written to {file}")
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    force: Annotated[bool, typer.Option(help="Also of another space")] = False,
+) -> None:
+    """Read a gallery from a file that export wrote."""
+    from models.registry import EMBEDDING, find_network, read_card
+    from workers.control.export import import_templates, parse_lines
+
+    settings: Settings = context.obj
+    space = None if force else str(read_card(find_network(settings.embedder, EMBEDDING).name)["space"])
+    templates = parse_lines(file.read_text(), space)
+    run_async(import_templates(settings, templates, _actor()))
+    typer.echo(f"{len(templates)} templates of {len({t.subject for t in templates})} people imported")
+
+
+def _subjects(context: typer.Context) -> list[dict[str, Any]]:
+    from workers.control.client import note_read, read_gallery
+    from workers.control.export import subjects_of
+
+    settings: Settings = context.obj
+    rows = subjects_of(run_async(read_gallery(settings)))
+    run_async(note_read(settings, _actor(), "list"))
+    return rows
+
+
+def _ask(context: typer.Context, kind: CommandKind, subject: str, arguments: dict[str, Any], as_json: bool) -> None:
+    from workers.control.client import ask
+
+    reply = run_async(ask(context.obj, kind, subject, _actor(), arguments))
+    if not reply.ok:
+        raise Refused(reply.error)
+    if as_json:
+        typer.echo(json.dumps(reply.result))
+        return
+    typer.secho(f"{kind} {subject}: done", fg="green")
+    for name, value in reply.result.items():
+        typer.echo(f"  {name}: {value}" if not isinstance(value, list) else f"  {name}:")
+        for row in value if isinstance(value, list) else []:
+            typer.echo(f"    {row}")
+
+
+def _actor() -> str:
+    try:
+        return f"cli:{getpass.getuser()}"
+    except (OSError, KeyError):
+        return "cli"
+
+
+def _time_ns(text: str | None) -> int | None:
+    """Nanoseconds of an ISO time (local unless it says otherwise) or of plain digits.  Raises Refused."""
+    if text is None:
+        return None
+    if text.isdigit():
+        return int(text)
+    try:
+        return round(datetime.fromisoformat(text).timestamp() * 1e9)
+    except ValueError:
+        raise Refused(f"{text!r} is not an ISO time such as 2026-11-21T14:30 or nanoseconds since the epoch") from None
