@@ -46,21 +46,22 @@ def unpack_array(value: Any) -> NDArray[Any]:
         dtype, shape, data = value["dtype"], value["shape"], value["data"]
     except (TypeError, KeyError):
         raise ValueError("expected a map with dtype, shape and data") from None
-    known: np.dtype[Any] | None = _DTYPES.get(dtype) if isinstance(dtype, str) else None
+    known = _DTYPES.get(dtype) if type(dtype) is str else None
     if known is None:
         raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
-    if not isinstance(data, bytes):
+    if type(data) is not bytes:
         raise ValueError(f"data must be binary, got {type(data).__name__}")
-    count = 1
-    if not isinstance(shape, list) or len(shape) > 4:
+    if type(shape) is not list or len(shape) > 4:
         raise ValueError("shape must be a list of at most 4 sizes")
+    needed = known.itemsize
     for size in shape:
         if type(size) is not int or size < 0:
             raise ValueError(f"shape must hold sizes, got {shape!r}")
-        count *= size
-    if count * known.itemsize != len(data):
-        raise ValueError(f"shape {shape} of {dtype} needs {count * known.itemsize} bytes, got {len(data)}")
-    return np.frombuffer(data, known).reshape(shape)
+        needed *= size
+    if needed != len(data):
+        raise ValueError(f"shape {shape} of {dtype} needs {needed} bytes, got {len(data)}")
+    # A size beyond what numpy can count passes the check above when another one is 0.
+    return np.ndarray(tuple(shape), known, data) if needed else np.zeros([min(size, 1) for size in shape], known)
 
 
 class WireArray:

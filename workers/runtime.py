@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -103,6 +104,7 @@ class Runtime(ConsumerRebalanceListener):
         beat = asyncio.create_task(self._beat())
         try:
             await self.processor.start()
+            settle_garbage_collector()
             await self._admin.start()
             await self._emitter.open()
             await self._consumer.start()
@@ -390,3 +392,14 @@ class Runtime(ConsumerRebalanceListener):
             log.info(
                 "restored", partitions=len(wanted), held_back=sum(t.checkpoint.processed - t.checkpoint.resume for t in tails.values())
             )
+
+
+def settle_garbage_collector() -> None:
+    """Take what was loaded (networks, libraries) out of the collector's sight and let it look less often.
+
+    A batch makes thousands of short-lived messages without cycles; each full collection otherwise walks over everything that
+    torch has loaded, which took a fifth of the identity worker's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

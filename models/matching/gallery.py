@@ -174,7 +174,7 @@ class Gallery:
 
     def _screened(self, probe_BD: Float32, expired: Indices, people: int) -> list[list[tuple[str, float]]]:
         """Per probe the best people, by groups of rows."""
-        screen = GroupMaxima(self._templates.rows, probe_BD, expired, self.threads)
+        screen = GroupMaxima(self._templates.rows, probe_BD, self.threads)
         rounding = self.dim * float(np.finfo(np.float32).eps)  # twice the bound of a float32 dot product of unit vectors
         groups_BK, bound_B = screen.largest(people + SPARE_GROUPS)
         row_BK = rows_of(groups_BK)
@@ -182,7 +182,7 @@ class Gallery:
         for i, bound in enumerate(bound_B.tolist()):
             wider = groups_BK.shape[1]
             while bound > -np.inf and (len(found[i]) < people or found[i][-1][1] <= bound + rounding):
-                # Ties, or people with many templates: look at every group that can hold one of the best (or at more, if too few were found).
+                # Ties, people with many templates, or expired ones: look at every group that can hold one of the best (or at more, if too few were found).
                 if len(found[i]) == people:
                     groups, bound = screen.reaching(i, found[i][-1][1] - rounding), -np.inf
                 else:

@@ -46,9 +46,9 @@ def default_threads() -> int:
 
 
 class GroupMaxima:
-    """Per probe the largest float32 score of every group of rows; rows in `excluded_K` (rising) count for nothing."""
+    """Per probe the largest float32 score of every group of rows."""
 
-    def __init__(self, rows_ND: Float32, probe_BD: Float32, excluded_K: Indices, threads: int) -> None:
+    def __init__(self, rows_ND: Float32, probe_BD: Float32, threads: int) -> None:
         self.rows = len(rows_ND)
         blocks = -(-self.rows // BLOCK)
         self.maxima_MB = np.empty((blocks * GROUPS_PER_BLOCK, len(probe_BD)), np.float32)
@@ -61,9 +61,6 @@ class GroupMaxima:
                 count = min(BLOCK, self.rows - first)
                 np.matmul(rows_ND[first : first + count], probe_DB, out=scores[:count])
                 scores[count:] = -np.inf
-                if len(excluded_K):
-                    within = slice(*np.searchsorted(excluded_K, (first, first + count)))
-                    scores[excluded_K[within] - first] = -np.inf
                 groups = self.maxima_MB[block * GROUPS_PER_BLOCK : (block + 1) * GROUPS_PER_BLOCK]
                 np.maximum.reduce(scores.reshape(GROUP, GROUPS_PER_BLOCK, -1), axis=0, out=groups)
 

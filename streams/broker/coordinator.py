@@ -10,8 +10,8 @@ from urllib.parse import quote
 from kio.schema.errors import ErrorCode
 
 from streams.broker import files
-from streams.broker.groups import Group, GroupState
-from streams.broker.members import GroupError
+from streams.broker.groups import Group
+from streams.broker.members import GroupError, GroupState
 
 logger = logging.getLogger(__name__)
 

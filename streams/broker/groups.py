@@ -8,7 +8,6 @@ All of it runs on one event loop, so nothing here needs a lock.
 """
 
 import asyncio
-import enum
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -16,21 +15,11 @@ from typing import Any
 
 from kio.schema.errors import ErrorCode
 
-from streams.broker.members import GroupError, Joined, JoinRequest, Member
+from streams.broker.members import GroupError, GroupState, Joined, JoinRequest, Member
 
 INITIAL_DELAY_S = 0.1  # members of a new group tend to come together; waiting for them saves a rebalance (Kafka: 3 s)
 STALL_S = 0.25  # a session timer this late tells of a stalled broker, and the member's heartbeat may still lie in a socket
 GRACE_S = 1.0
-
-
-class GroupState(enum.Enum):
-    """Named as DescribeGroups reports them."""
-
-    EMPTY = "Empty"
-    PREPARING = "PreparingRebalance"
-    COMPLETING = "CompletingRebalance"
-    STABLE = "Stable"
-    DEAD = "Dead"
 
 
 class Group:
@@ -100,9 +89,8 @@ class Group:
         self._restart_timer(member)
         if self.state is GroupState.STABLE:
             return member.assignment
-        if member.sync is None or member.sync.done():
-            member.sync = self._loop.create_future()
-        waiting = member.sync
+        waiting = member.sync if member.sync is not None and member.is_syncing else self._loop.create_future()
+        member.sync = waiting
         if member_id == self.leader:
             self._assign(assignments)
         return await asyncio.shield(waiting)
@@ -194,7 +182,7 @@ class Group:
             promise = self._promised.pop(request.member_id, None)
             if promise is not None:
                 promise.cancel()
-                return self._new_member(request, request.member_id)
+                return Member.from_request(request, request.member_id)
             if request.member_id not in self.members:
                 raise GroupError(ErrorCode.unknown_member_id)
             return self.members[request.member_id]
@@ -204,19 +192,7 @@ class Group:
         if request.requires_known_id and request.instance_id is None:
             self._promised[member_id] = self._loop.call_later(request.session_timeout_s, self._break_promise, member_id)
             raise GroupError(ErrorCode.member_id_required, member_id)
-        return self._new_member(request, member_id)
-
-    @staticmethod
-    def _new_member(request: JoinRequest, member_id: str) -> Member:
-        return Member(
-            member_id,
-            request.instance_id,
-            request.client_id,
-            request.client_host,
-            request.session_timeout_s,
-            request.rebalance_timeout_s,
-            request.protocols,
-        )
+        return Member.from_request(request, member_id)
 
     def _replace_static(self, old: Member, member_id: str) -> Member:
         """A static member that came back: a new id, the old assignment; its former self is fenced."""
@@ -239,9 +215,9 @@ class Group:
         if self.state is GroupState.PREPARING:
             return
         for member in self.members.values():
-            if member.sync is not None and not member.sync.done():
-                member.sync.set_exception(GroupError(ErrorCode.rebalance_in_progress))
-            member.sync = None
+            if member.is_syncing:
+                self._restart_timer(member)
+            member.fail_sync(ErrorCode.rebalance_in_progress)
         self._is_first = self.state is GroupState.EMPTY
         self.state = GroupState.PREPARING
         timeout_s = max((member.rebalance_timeout_s for member in self.members.values()), default=0.0)
@@ -306,6 +282,7 @@ class Group:
             if member.sync is not None and not member.sync.done():
                 member.sync.set_result(member.assignment)
             member.sync = None
+            self._restart_timer(member)
         self._settle()
 
     def _drop_unsynced(self) -> None:
@@ -334,8 +311,8 @@ class Group:
         member.timer = self._loop.call_later(delay_s, self._expire, member, self._loop.time() + delay_s)
 
     def _expire(self, member: Member, deadline_s: float) -> None:
-        if self.members.get(member.member_id) is not member or member.is_joining:
-            return
+        if self.members.get(member.member_id) is not member or member.is_joining or member.is_syncing:
+            return  # whoever waits for the others sends no heartbeats; the timer starts again with the answer
         if self._loop.time() - deadline_s > STALL_S:
             self._restart_timer(member, GRACE_S)
             return

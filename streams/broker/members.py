@@ -1,10 +1,21 @@
 """A member of a consumer group, and what the group tells it."""
 
 import asyncio
+import enum
 from dataclasses import dataclass, field
 from typing import Any
 
 from kio.schema.errors import ErrorCode
+
+
+class GroupState(enum.Enum):
+    """Named as DescribeGroups reports them."""
+
+    EMPTY = "Empty"
+    PREPARING = "PreparingRebalance"
+    COMPLETING = "CompletingRebalance"
+    STABLE = "Stable"
+    DEAD = "Dead"
 
 
 class GroupError(Exception):
@@ -68,18 +79,42 @@ class Member:
         """Whether a join of it waits."""
         return self.join is not None and not self.join.done()
 
+    @property
+    def is_syncing(self) -> bool:
+        """Whether it waits for the leader's assignment."""
+        return self.sync is not None and not self.sync.done()
+
+    def fail_sync(self, code: ErrorCode) -> None:
+        """Answer a sync that waits with an error."""
+        if self.sync is not None and not self.sync.done():
+            self.sync.set_exception(GroupError(code))
+        self.sync = None
+
     def fail_waiting(self, code: ErrorCode) -> None:
         """Answer whatever it waits for with an error."""
-        for future in (self.join, self.sync):
-            if future is not None and not future.done():
-                future.set_exception(GroupError(code))
-        self.join = self.sync = None
+        self.fail_sync(code)
+        if self.join is not None and not self.join.done():
+            self.join.set_exception(GroupError(code))
+        self.join = None
 
     def stop_timer(self) -> None:
         """Forget the session deadline."""
         if self.timer is not None:
             self.timer.cancel()
             self.timer = None
+
+    @classmethod
+    def from_request(cls, request: JoinRequest, member_id: str) -> "Member":
+        """A new member as it introduces itself."""
+        return cls(
+            member_id=member_id,
+            instance_id=request.instance_id,
+            client_id=request.client_id,
+            client_host=request.client_host,
+            session_timeout_s=request.session_timeout_s,
+            rebalance_timeout_s=request.rebalance_timeout_s,
+            protocols=request.protocols,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What survives a restart of the broker."""

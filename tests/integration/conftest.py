@@ -4,6 +4,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
+import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams import topics
@@ -16,6 +17,14 @@ ONE_PARTITION = {topic.name: 1 for topic in topics.ALL}
 """Everything in one partition: all messages are neighbours in every batch."""
 
 _groups = itertools.count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> None:
+    """Workers in this process log their exceptions; the default renderer spends seconds on the values of local variables."""
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.format_exc_info, structlog.dev.ConsoleRenderer()]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -61,6 +61,7 @@ class BrokerProcess:
         self.port = port or free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
         self.extra_env = extra_env or {}
+        self.exit_status: int | None = None  # of the embedded broker, once it has ended
         self._process: subprocess.Popen[str] | None = None
 
     # --- life
@@ -163,6 +164,7 @@ class BrokerProcess:
                 self._process.wait()
             if self._process.stdout is not None:
                 self._process.stdout.close()
+            self.exit_status = self._process.returncode
             self._process = None
 
 

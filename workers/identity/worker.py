@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -201,7 +201,8 @@ class IdentityWorker:
                 score=float(decisions.score_B[b]),
                 confidence=float(decisions.confidence_B[b]),
                 margin=float(decisions.margin_B[b]),
-                candidates=[Candidate(subject=name, score=score) for name, score in matches.candidates(b)],
+                # Candidates are ours and many: validating each again would cost more than matching it.
+                candidates=[Candidate.model_construct(subject=name, score=score) for name, score in matches.candidates(b)],
                 windows=int(windows_B[b]),
                 effective_windows=float(effective_B[b]),
                 target_fpir=self.settings.target_fpir,
@@ -218,9 +219,15 @@ class IdentityWorker:
                 decided_ns=decided_ns,
             )
             events.append(event)
-            metrics.DECISIONS.labels("inertial", event.decision).inc()
-            metrics.LATENCY.labels("inertial").observe(max(0.0, (decided_ns - sample.received_ns) / 1e9))
+        self._count(events)
         return events
+
+    def _count(self, events: list[IdentityEvent]) -> None:
+        for decision, number in Counter(event.decision for event in events).items():
+            metrics.DECISIONS.labels("inertial", decision).inc(number)
+        latency = metrics.LATENCY.labels("inertial")
+        for event in events:
+            latency.observe(max(0.0, (event.decided_ns - event.received_ns) / 1e9))
 
     def _verify(
         self, sample: GaitSample, vector_1D: NDArray[np.float32], effective: float, windows: int

@@ -45,7 +45,7 @@ def end_ns(chunk: ImuChunk) -> int:
     """Time of the last sample."""
     if chunk.offsets_ns is not None:
         return chunk.start_ns + int(chunk.offsets_ns[-1])
-    return chunk.start_ns + round((len(chunk.acc) - 1) * 1e9 / chunk.rate_hz)  # type: ignore[operator]
+    return chunk.start_ns + round((len(chunk.acc) - 1) * (1e9 / chunk.rate_hz))  # type: ignore[operator]
 
 
 def check_values(chunks: Sequence[ImuChunk]) -> list[BadMessage | None]:
@@ -58,27 +58,29 @@ def check_values(chunks: Sequence[ImuChunk]) -> list[BadMessage | None]:
         # One type, whatever each device sends: the sums must not depend on who else is in the batch.
         acc_N3 = np.concatenate([c.acc for c in chunks], dtype=np.float32, casting="same_kind")
         gyro_N3 = np.concatenate([c.gyro for c in chunks], dtype=np.float32, casting="same_kind")
-        most_acc = np.maximum.reduceat(np.abs(acc_N3).max(1), starts)
-        most_gyro = np.maximum.reduceat(np.abs(gyro_N3).max(1), starts)
-        mean_acc = np.add.reduceat(np.sqrt(np.einsum("nc,nc->n", acc_N3, acc_N3)), starts) / lengths
+        # Lengths of the vectors: no axis exceeds them, so whoever is inside the range by length is inside on every axis.
+        acc_N = np.sqrt(np.einsum("nc,nc->n", acc_N3, acc_N3))
+        gyro_N = np.sqrt(np.einsum("nc,nc->n", gyro_N3, gyro_N3))
+        most_acc, most_gyro = np.maximum.reduceat(acc_N, starts), np.maximum.reduceat(gyro_N, starts)
+        mean_acc = np.add.reduceat(acc_N, starts) / lengths
         fine = (most_acc <= MOST_ACC_MS2) & (most_gyro <= MOST_GYRO_RADS) & (mean_acc >= LEAST_MEAN_ACC_MS2)
     if fine.all():
         return [None] * len(chunks)
-    rows = zip(chunks, most_acc, most_gyro, mean_acc, fine, strict=True)
-    return [None if ok else _why(chunk, float(a), float(g), float(m)) for chunk, a, g, m, ok in rows]
+    return [None if ok else _why(chunk, float(mean)) for chunk, mean, ok in zip(chunks, mean_acc, fine, strict=True)]
 
 
-def _why(chunk: ImuChunk, most_acc: float, most_gyro: float, mean_acc: float) -> BadMessage | None:
+def _why(chunk: ImuChunk, mean_acc: float) -> BadMessage | None:
     # NaN and infinity propagate through the maxima, so they are told apart here, off the fast path.
     for path, values in (("acc", chunk.acc), ("gyro", chunk.gyro)):
         if not np.isfinite(values).all():
             return BadValues(f"{path} holds NaN or infinity", reason="not_finite", path=path)
+    most_acc, most_gyro = float(np.abs(chunk.acc).max()), float(np.abs(chunk.gyro).max())
     if most_gyro > MOST_GYRO_RADS:
         text = f"angular rate reaches {most_gyro:.0f}: no gyroscope gives that in rad/s; degrees/s are not accepted"
         return BadValues(text, reason="units", path="gyro")
     if most_acc > MOST_ACC_MS2:
         return BadValues(f"acceleration reaches {most_acc:.0f} m/s²: beyond 32 g", reason="range", path="acc")
-    if (end_ns(chunk) - chunk.start_ns) / 1e9 >= UNITS_FROM_S:
+    if mean_acc < LEAST_MEAN_ACC_MS2 and (end_ns(chunk) - chunk.start_ns) / 1e9 >= UNITS_FROM_S:
         return wrong_acc_units(mean_acc)
     return None
 

@@ -2,10 +2,13 @@
 
 A grid value is the linear interpolation between its two neighbouring samples, so it depends on nothing but them, and how the
 samples were cut into chunks does not matter.  Devices faster than the grid are averaged over grid steps first (anti-aliasing).
+
+Shape letters: S slots, R ring, P runs of samples (pieces, and what a slot kept of the one before), N samples of all runs, G grid values.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,19 +26,64 @@ AVERAGE_FROM_HZ = 1.5 * GRID_RATE_HZ
 """From this rate on several samples fall into one grid step, and picking between two of them would alias."""
 
 
+@dataclass(slots=True)
+class Runs:
+    """Runs of samples, gathered one by one and laid out flat at once: per run its slot, values and times (regular, or its own)."""
+
+    slots: list[int] = field(default_factory=list)
+    acc: list[NDArray[np.floating]] = field(default_factory=list)
+    gyro: list[NDArray[np.floating]] = field(default_factory=list)
+    start_ns: list[int] = field(default_factory=list)
+    period_ns: list[float] = field(default_factory=list)
+    first: list[int] = field(default_factory=list)
+    own_times: list[tuple[int, NDArray[np.int64]]] = field(default_factory=list)
+
+    def add(
+        self, slot: int, acc_N3: NDArray[np.floating], gyro_N3: NDArray[np.floating], start_ns: int, period_ns: float, first: int
+    ) -> None:
+        """A run whose sample i was taken at start + (first + i) periods."""
+        self.slots.append(slot)
+        self.acc.append(acc_N3)
+        self.gyro.append(gyro_N3)
+        self.start_ns.append(start_ns)
+        self.period_ns.append(period_ns)
+        self.first.append(first)
+
+    def add_timed(self, slot: int, acc_N3: NDArray[np.floating], gyro_N3: NDArray[np.floating], times_ns: NDArray[np.int64]) -> None:
+        """A run with a time for each sample."""
+        self.own_times.append((len(self.slots), times_ns))
+        self.add(slot, acc_N3, gyro_N3, 0, 0.0, 0)
+
+    def flat(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Slot (N,), time in ns (N,) and values (N, 6) of every sample, run after run."""
+        count_P = np.fromiter(map(len, self.acc), np.int64, len(self.acc))
+        begin_P = np.cumsum(count_P) - count_P
+        total = int(count_P.sum())
+        value_N6 = np.empty((total, 6), np.float32)
+        np.concatenate(self.acc, out=value_N6[:, :3], casting="same_kind")
+        np.concatenate(self.gyro, out=value_N6[:, 3:], casting="same_kind")
+        index_N = np.arange(total) - np.repeat(begin_P - np.array(self.first), count_P)
+        time_N = np.repeat(np.array(self.start_ns), count_P)
+        time_N += np.rint(index_N * np.repeat(np.array(self.period_ns), count_P)).astype(np.int64)
+        for run, times_ns in self.own_times:
+            time_N[begin_P[run] : begin_P[run] + count_P[run]] = times_ns
+        return np.repeat(np.array(self.slots), count_P), time_N, value_N6
+
+
 class Grid:
     """A ring of grid values per device slot, and where each slot's contiguous segment begins and ends.
 
-    values_SR6: (slots, ring, 6) float32; grid index g lies at g modulo ring.  begin, end: the segment is [begin, end).
+    values_SR6: (slots, ring, 6) float32; grid index g lies at g modulo ring (a power of two).  begin, end: the segment is [begin, end).
     """
 
     def __init__(self, ring: int, slots: int = 64) -> None:
+        assert ring & (ring - 1) == 0, "the ring must be a power of two"
         self.ring = ring
         self.values_SR6 = np.zeros((slots, ring, 6), np.float32)
         self.begin = np.zeros(slots, np.int64)
         self.end = np.zeros(slots, np.int64)
         self._last_ns = np.zeros(slots, np.int64)
-        self._last_S6 = np.zeros((slots, 6), np.float64)
+        self._last_S16 = np.zeros((slots, 1, 6), np.float32)
         self._broken: set[int] = set()  # slots whose next sample begins a segment
         self._bins: dict[int, tuple[int, float, NDArray[np.float64], int]] = {}
         self._free = list(range(slots - 1, -1, -1))
@@ -44,7 +92,7 @@ class Grid:
         """A free slot; the ring grows when there is none."""
         if not self._free:
             old = len(self.begin)
-            for name in ("values_SR6", "begin", "end", "_last_ns", "_last_S6"):
+            for name in ("values_SR6", "begin", "end", "_last_ns", "_last_S16"):
                 array = getattr(self, name)
                 setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
             self._free = list(range(2 * old - 1, old - 1, -1))
@@ -53,6 +101,7 @@ class Grid:
     def release(self, slot: int) -> None:
         """Give a slot back; its values are wiped: they belong to a person."""
         self.values_SR6[slot] = 0.0
+        self._last_S16[slot] = 0.0
         self.begin[slot] = self.end[slot] = 0
         self._bins.pop(slot, None)
         self._broken.discard(slot)
@@ -60,52 +109,58 @@ class Grid:
 
     def add(self, slots: Sequence[int], pieces: Sequence[Sequence[Piece]]) -> None:
         """Append to each slot its pieces, in time order; only a slot's first piece may break its segment."""
-        slot_n, times_n, values_n = [], [], []
+        runs = Runs()
         for slot, chain in zip(slots, pieces, strict=True):
             if chain[0].breaks:
                 self._bins.pop(slot, None)
                 self._broken.add(slot)
                 self.begin[slot] = self.end[slot] = 0
             if slot not in self._broken:
-                slot_n.append(np.array([slot]))
-                times_n.append(self._last_ns[slot : slot + 1])
-                values_n.append(self._last_S6[slot : slot + 1])
+                last_16 = self._last_S16[slot]
+                runs.add(slot, last_16[:, :3], last_16[:, 3:], int(self._last_ns[slot]), 0.0, 0)
             for piece in chain:
-                times, values = self._thin(slot, piece)
-                slot_n.append(np.full(len(times), slot))
-                times_n.append(times)
-                values_n.append(values)
-        slot_N, time_N = np.concatenate(slot_n), np.concatenate(times_n)
+                a = piece.first
+                acc_N3, gyro_N3 = (piece.acc_N3[a:], piece.gyro_N3[a:]) if a else (piece.acc_N3, piece.gyro_N3)
+                if piece.rate_hz >= AVERAGE_FROM_HZ:
+                    times_ns, mean_N6 = self._thin(slot, piece.times_ns()[a:], np.concatenate([acc_N3, gyro_N3], axis=1, dtype=np.float64))
+                    runs.add_timed(slot, mean_N6[:, :3], mean_N6[:, 3:], times_ns)
+                elif piece.own_times_ns is not None:
+                    runs.add_timed(slot, acc_N3, gyro_N3, piece.own_times_ns[a:])
+                else:
+                    runs.add(slot, acc_N3, gyro_N3, piece.start_ns, piece.period_ns, a)
+        slot_N, time_N, value_N6 = runs.flat()
         if len(time_N):
-            self._interpolate(slot_N, time_N, np.concatenate(values_n))
+            self._interpolate(slot_N, time_N, value_N6)
 
-    def _interpolate(self, slot_N: NDArray[np.int64], time_N: NDArray[np.int64], value_N6: NDArray[np.float64]) -> None:
+    def _interpolate(self, slot_N: NDArray[np.int64], time_N: NDArray[np.int64], value_N6: NDArray[np.float32]) -> None:
         index_N = time_N // GRID_STEP_NS
-        last_of_slot = np.append(slot_N[1:] != slot_N[:-1], True)
-        first_of_slot = np.append(True, last_of_slot[:-1])
-        for slot, index in zip(slot_N[first_of_slot], index_N[first_of_slot], strict=True):
-            if int(slot) in self._broken:
-                self._broken.discard(int(slot))
-                self.begin[slot] = self.end[slot] = index + 1
-        pair = np.flatnonzero(~last_of_slot)
-        count = index_N[pair + 1] - index_N[pair]
-        left = np.repeat(pair, count)
-        grid_G = index_N[left] + 1 + np.arange(len(left)) - np.repeat(np.cumsum(count) - count, count)
-        span_G = (time_N[left + 1] - time_N[left]).astype(np.float64)
-        weight_G1 = ((grid_G * GRID_STEP_NS - time_N[left]) / span_G)[:, None]
-        self.values_SR6[slot_N[left], grid_G % self.ring] = value_N6[left] + weight_G1 * (value_N6[left + 1] - value_N6[left])
-        lasts = slot_N[last_of_slot]
-        self.end[lasts] = np.maximum(self.end[lasts], index_N[last_of_slot] + 1)
-        self._last_ns[lasts] = time_N[last_of_slot]
-        self._last_S6[lasts] = value_N6[last_of_slot]
+        last_rows = np.append(np.flatnonzero(slot_N[1:] != slot_N[:-1]), len(slot_N) - 1)
+        first_rows = np.append(0, last_rows[:-1] + 1)
+        lasts = slot_N[last_rows]
+        if self._broken:
+            for slot, row in zip(lasts.tolist(), first_rows.tolist(), strict=True):
+                if slot in self._broken:
+                    self._broken.discard(slot)
+                    self.begin[slot] = self.end[slot] = index_N[row] + 1
+        count_N = np.diff(index_N)  # grid values between each sample and the next
+        count_N[last_rows[:-1]] = 0
+        left_G = np.repeat(np.arange(len(count_N)), count_N)
+        nth_G = np.arange(len(left_G)) - np.repeat(np.cumsum(count_N) - count_N, count_N)
+        grid_G = index_N[left_G] + 1 + nth_G
+        left_ns_G = time_N[left_G]
+        weight_G = ((grid_G * GRID_STEP_NS - left_ns_G) / (time_N[left_G + 1] - left_ns_G)).astype(np.float32)
+        left_G6 = np.take(value_N6, left_G, axis=0)
+        value_G6 = np.take(value_N6, left_G + 1, axis=0)
+        value_G6 -= left_G6
+        value_G6 *= weight_G[:, None]
+        value_G6 += left_G6
+        self.values_SR6.reshape(-1, 6)[slot_N[left_G] * self.ring + (grid_G & (self.ring - 1))] = value_G6
+        self.end[lasts] = np.maximum(self.end[lasts], index_N[last_rows] + 1)
+        self._last_ns[lasts] = time_N[last_rows]
+        self._last_S16[lasts, 0] = value_N6[last_rows]
 
-    def _thin(self, slot: int, piece: Piece) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Samples of a piece; of a fast device their means over grid steps (a step's mean comes out when the next step begins)."""
-        a, chunk = piece.first, piece.chunk
-        times_N, values_N6 = piece.times_ns[a:], np.concatenate([chunk.acc[a:], chunk.gyro[a:]], axis=1, dtype=np.float64)
-        rate_hz = chunk.rate_hz or (len(piece.times_ns) - 1) * 1e9 / max(1, int(piece.times_ns[-1] - piece.times_ns[0]))
-        if rate_hz < AVERAGE_FROM_HZ:
-            return times_N, values_N6
+    def _thin(self, slot: int, times_N: NDArray[np.int64], values_N6: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Means over grid steps of a fast device's samples (a step's mean comes out when the next step begins)."""
         step_N = times_N // GRID_STEP_NS
         starts = np.flatnonzero(np.append(True, step_N[1:] != step_N[:-1]))
         steps = step_N[starts]
@@ -126,5 +181,5 @@ class Grid:
 
     def gather(self, slot_B: NDArray[np.int64], first_B: NDArray[np.int64], length: int) -> NDArray[np.float32]:
         """(B, length, 6): the values of slots from grid index `first` on."""
-        index_BL = (first_B[:, None] + np.arange(length)) % self.ring
-        return self.values_SR6[slot_B[:, None], index_BL]
+        row_BL = (slot_B * self.ring)[:, None] + ((first_B[:, None] + np.arange(length)) & (self.ring - 1))
+        return np.take(self.values_SR6.reshape(-1, 6), row_BL, axis=0)

@@ -51,15 +51,28 @@ class Span:
 
 @dataclass(slots=True, order=True)
 class Piece:
-    """Samples [first, n) of a chunk, in time order; `breaks` when they do not continue the segment before."""
+    """Samples [first, n) of a chunk, in time order; `breaks` when they do not continue the segment before.
+
+    acc_N3 in m/s², gyro_N3 in rad/s.  Sample i was taken at `start_ns + i * period_ns`, or at `own_times_ns[i]`.
+    """
 
     start_ns: int
     offset: int
-    chunk: ImuChunk = field(compare=False)
-    times_ns: NDArray[np.int64] = field(compare=False)
+    last_ns: int = field(compare=False)
+    acc_N3: NDArray[np.floating] = field(compare=False)
+    gyro_N3: NDArray[np.floating] = field(compare=False)
+    rate_hz: float = field(compare=False)
+    period_ns: float = field(compare=False)
+    own_times_ns: NDArray[np.int64] | None = field(compare=False)
+    span: Span = field(compare=False)
     first: int = field(compare=False, default=0)
     breaks: bool = field(compare=False, default=False)
-    span: Span = field(compare=False, default=None)  # type: ignore[assignment]
+
+    def times_ns(self) -> NDArray[np.int64]:
+        """(n,) time of every sample."""
+        if self.own_times_ns is not None:
+            return self.own_times_ns
+        return regular_times_ns(self.start_ns, len(self.acc_N3), self.period_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +122,7 @@ class Ordering:
         self._last = (incoming.record.offset, incoming.received_ns)
         self.newest_ns = max(self.newest_ns, last_ns)
         span = Span(last_ns, incoming.record.offset, incoming.received_ns, chunk.placement, chunk.claimed_subject)
-        pieces = split_at_gaps(chunk, incoming.record.offset, span)
+        pieces = split_at_gaps(chunk, last_ns, incoming.record.offset, span)
         if len(pieces) == 1 and not self._pending and self._continues(pieces[0]):
             return self._use(pieces[0], breaks=False)
         for piece in pieces:
@@ -155,32 +168,40 @@ class Ordering:
         return ready
 
     def _use(self, piece: Piece, *, breaks: bool) -> list[Piece]:
-        last_ns = int(piece.times_ns[-1])
-        if self.frontier_ns is not None:
-            if last_ns <= self.frontier_ns:
+        if self.frontier_ns is not None and piece.start_ns <= self.frontier_ns:
+            if piece.last_ns <= self.frontier_ns:
                 return []  # wholly covered by a neighbour: clocks that overlap by a few samples
-            piece.first = int(np.searchsorted(piece.times_ns, self.frontier_ns, side="right")) if piece.start_ns <= self.frontier_ns else 0
+            piece.first = int(np.searchsorted(piece.times_ns(), self.frontier_ns, side="right"))
         piece.breaks = breaks
-        self.frontier_ns, self._linked = last_ns, True
+        self.frontier_ns, self._linked = piece.last_ns, True
         self.spans.append(piece.span)
         return [piece]
 
 
-def split_at_gaps(chunk: ImuChunk, offset: int, span: Span) -> list[Piece]:
+def split_at_gaps(chunk: ImuChunk, last_ns: int, offset: int, span: Span) -> list[Piece]:
     """The chunk as pieces without internal gaps (a device that gives its own times may have paused) and of at most MOST_PIECE_NS."""
-    if chunk.offsets_ns is None:
-        times_ns = chunk.start_ns + np.rint(np.arange(len(chunk.acc)) * (1e9 / chunk.rate_hz)).astype(np.int64)  # type: ignore[operator]
+    start_ns, acc_N3, gyro_N3 = chunk.start_ns, chunk.acc, chunk.gyro
+    if chunk.rate_hz is not None:
+        period_ns = 1e9 / chunk.rate_hz
+        if last_ns - start_ns <= MOST_PIECE_NS:
+            return [Piece(start_ns, offset, last_ns, acc_N3, gyro_N3, chunk.rate_hz, period_ns, None, span)]
+        times_ns = regular_times_ns(start_ns, len(acc_N3), period_ns)
         cuts = np.zeros(0, np.int64)
     else:
-        times_ns = chunk.start_ns + chunk.offsets_ns.astype(np.int64)
+        assert chunk.offsets_ns is not None
+        times_ns = start_ns + chunk.offsets_ns.astype(np.int64)
         cuts = np.flatnonzero(np.diff(times_ns) > GAP_NS) + 1
     if times_ns[-1] - times_ns[0] > MOST_PIECE_NS:
         cuts = np.union1d(cuts, np.searchsorted(times_ns, np.arange(times_ns[0] + MOST_PIECE_NS, times_ns[-1], MOST_PIECE_NS)))
-    if not len(cuts):
-        return [Piece(chunk.start_ns, offset, chunk, times_ns, span=span)]
-    bounds = [0, *cuts.tolist(), len(times_ns)]
-    return [Piece(int(times_ns[a]), offset, _part(chunk, a, b), times_ns[a:b], span=span) for a, b in pairwise(bounds)]
+    pieces = []
+    for a, b in pairwise([0, *cuts.tolist(), len(times_ns)]):
+        part_ns = times_ns[a:b]
+        begin_ns, end_ns = int(part_ns[0]), int(part_ns[-1])
+        rate_hz = chunk.rate_hz or (b - a - 1) * 1e9 / max(1, end_ns - begin_ns)
+        pieces.append(Piece(begin_ns, offset, end_ns, acc_N3[a:b], gyro_N3[a:b], rate_hz, 0.0, part_ns, span))
+    return pieces
 
 
-def _part(chunk: ImuChunk, a: int, b: int) -> ImuChunk:
-    return chunk.model_copy(update={"acc": chunk.acc[a:b], "gyro": chunk.gyro[a:b]})
+def regular_times_ns(start_ns: int, samples: int, period_ns: float) -> NDArray[np.int64]:
+    """(samples,) times at a fixed rate, each rounded by itself so that errors do not add up."""
+    return start_ns + np.rint(np.arange(samples) * period_ns).astype(np.int64)

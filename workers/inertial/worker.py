@@ -179,7 +179,7 @@ class InertialWorker:
     def _next_chain(self, device: Device) -> list[Piece]:
         room_ns = (RING_SAMPLES - self._input_samples - 2 * BLOCK_SAMPLES) * GRID_STEP_NS
         chain = [device.queue.popleft()]
-        while device.queue and not device.queue[0].breaks and int(device.queue[0].times_ns[-1]) - chain[0].start_ns < room_ns:
+        while device.queue and not device.queue[0].breaks and device.queue[0].last_ns - chain[0].start_ns < room_ns:
             chain.append(device.queue.popleft())
         return chain
 

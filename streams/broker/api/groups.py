@@ -21,8 +21,8 @@ from kio.schema.list_groups.v4.response import ListedGroup, ListGroupsResponse
 from kio.schema.sync_group.v5.request import SyncGroupRequest
 from kio.schema.sync_group.v5.response import SyncGroupResponse
 
-from streams.broker.groups import Group, GroupState
-from streams.broker.members import GroupError, JoinRequest
+from streams.broker.groups import Group
+from streams.broker.members import GroupError, GroupState, JoinRequest
 from streams.broker.state import BrokerState, Caller
 from streams.broker.wire import NO_THROTTLE
 

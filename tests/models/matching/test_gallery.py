@@ -193,6 +193,27 @@ def test_expired_templates_do_not_match(count: int) -> None:
     assert gallery.match(probe_BD).enrolled == count // 2  # without a time none expires
 
 
+def test_expiry_moves_with_its_template() -> None:
+    gallery = Gallery("space@1", DIM)
+    vectors = units(3, DIM)
+    for name, vector_D, expires_ns in zip(("ann", "bob", "cid"), vectors, (None, 2000, 1000), strict=True):
+        gallery.put(name, "t", vector_D, expires_ns=expires_ns)
+    gallery.remove("ann", "t")  # cid takes ann's row
+    assert gallery.match(vectors, now_ns=1500).subject_BP.tolist() == [["bob"]] * 3
+    gallery.put("dan", "t", vectors[0])  # takes the row that came free
+    assert gallery.match(vectors[:1], now_ns=9000).candidates(0) == [("dan", pytest.approx(1.0))]
+
+
+def test_many_expired_templates_do_not_hide_the_rest() -> None:
+    """The best 600 rows have expired, more than the first groups hold."""
+    gallery, templates = filled(3000, 3000, seed=12)
+    probe_D = units(1, DIM, seed=13)[0]
+    ranked = naive(templates, probe_D, 610)
+    for subject, _ in ranked[:600]:
+        gallery.put(subject, "t0", templates[subject, "t0"], expires_ns=10)
+    assert same(gallery.match(probe_D[None], now_ns=10).candidates(0), ranked[600:605])
+
+
 def test_score_subject_is_the_best_of_the_persons_templates() -> None:
     gallery, templates = filled(30, 10, seed=1)
     probe_BD = units(5, DIM, seed=2)

@@ -292,7 +292,15 @@ def test_thresholds_follow_the_site(mean: float, upper: float, higher: bool) -> 
 def test_adapted_thresholds_still_rise_with_people(mean: float, upper: float, few: int, more: int) -> None:
     few, more = sorted((few, more))
     policy = DecisionPolicy(CALIBRATION, 0.01, 3, site=SiteImpostors(mean, upper, 100))
-    assert policy.threshold(few, 2.0) <= policy.threshold(more, 2.0) < 1
+    assert policy.threshold(few, 2.0) <= policy.threshold(more, 2.0) <= 1
+
+
+def test_a_moved_distribution_is_moved_beyond_its_table_too() -> None:
+    impostors = Impostors.from_table(0.4, 0.3, ((0.1, 0.75), (0.01, 0.9), (0.001, 0.95)))
+    moved = impostors.moved(0.3, 2.0)
+    centre = float(depth(0.4))
+    for rate in (0.2, 0.01, 1e-4, 1e-7):
+        assert moved.depth_at(rate) - centre - 0.3 == pytest.approx(2 * (impostors.depth_at(rate) - centre))
 
 
 def test_adapted_to_a_large_site_the_strangers_of_that_site_meet_the_target() -> None:

@@ -9,8 +9,8 @@ import pytest
 from kio.schema.errors import ErrorCode
 
 from streams.broker.coordinator import Coordinator
-from streams.broker.groups import Group, GroupState
-from streams.broker.members import GroupError, Joined, JoinRequest
+from streams.broker.groups import Group
+from streams.broker.members import GroupError, GroupState, Joined, JoinRequest
 
 WAIT_S = 10
 
@@ -106,6 +106,18 @@ async def test_followers_wait_for_the_leader(group: Group) -> None:
     assert not follower.done()
     assert await group.sync(joined[0].member_id, None, 1, {joined[1].member_id: b"all of it"}) == b""
     assert await follower == b"all of it"
+
+
+async def test_followers_that_wait_for_a_slow_leader_are_not_silent(group: Group) -> None:
+    joined = await asyncio.gather(*(group.join(request(session_timeout_s=0.1)) for _ in range(2)))
+    leader = next(j for j in joined if j.member_id == j.leader)
+    follower = next(j for j in joined if j is not leader)
+    waiting = asyncio.ensure_future(group.sync(follower.member_id, None, 1, {}))
+    for _ in range(10):
+        await asyncio.sleep(0.03)  # in all three sessions long
+        group.heartbeat(leader.member_id, None, 1)
+    assert await group.sync(leader.member_id, None, 1, {follower.member_id: b"share"}) == b""
+    assert await waiting == b"share"
 
 
 async def test_a_leader_that_never_assigns_is_dropped(group: Group) -> None:

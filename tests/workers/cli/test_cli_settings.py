@@ -85,7 +85,7 @@ def test_secrets_are_masked_wherever_settings_are_printed(name: str) -> None:
         ({"GAITSTREAM_THREADS": "0"}, None, {}, ["threads", "greater than or equal to 1"]),  # out of range
         ({"GAITSTREAM_TOPIC_PARTITIONS": "{"}, None, {}, ["topic_partitions"]),  # not JSON
         ({}, "bootstarp = 'x:1'", {}, ["bootstarp"]),  # a misspelt key
-        ({}, "bootstrap = ", {}, ["line 1"]),  # not TOML
+        ({}, "bootstrap = x", {}, ["line 1"]),  # not TOML
         ({}, "target_fpir = 0.7", {}, ["target_fpir", "less than 0.5"]),  # out of range in a file
         ({}, None, {"log_format": "xml"}, ["log_format", "'json' or 'console'"]),  # a wrong choice on the command line
         ({}, None, {"bootstrap": "nonsense"}, ["bootstrap", "HOST:PORT", "nonsense"]),  # not an address
@@ -113,7 +113,7 @@ def test_what_was_given_reaches_a_child_process(nowhere: Path, monkeypatch: pyte
     settings = read_settings(nowhere / "one.toml", bootstrap="cli:1")
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
-    assert read_settings() == settings
+    assert read_settings().model_dump() == settings.model_dump()
 
 
 def test_a_missing_file_is_named(nowhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
