@@ -17,6 +17,9 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "<i8": np.dtype("<i8"),
 }
 
+_MOST_SIZE = 2**31
+"""Beyond it numpy cannot count; a size of 0 beside it would hide it from the comparison with the number of bytes."""
+
 ARRAY_JSON_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "array: little-endian bytes in C order",
@@ -55,13 +58,12 @@ def unpack_array(value: Any) -> NDArray[Any]:
         raise ValueError("shape must be a list of at most 4 sizes")
     needed = known.itemsize
     for size in shape:
-        if type(size) is not int or size < 0:
+        if type(size) is not int or not 0 <= size < _MOST_SIZE:
             raise ValueError(f"shape must hold sizes, got {shape!r}")
         needed *= size
     if needed != len(data):
         raise ValueError(f"shape {shape} of {dtype} needs {needed} bytes, got {len(data)}")
-    # A size beyond what numpy can count passes the check above when another one is 0.
-    return np.ndarray(tuple(shape), known, data) if needed else np.zeros([min(size, 1) for size in shape], known)
+    return np.ndarray(tuple(shape), known, data)
 
 
 class WireArray:

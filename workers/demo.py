@@ -22,11 +22,10 @@ from models.simulation import LivePhone, Walker
 from streams import topics
 from streams.clients import read_partitions
 from streams.messages import EmbeddingRecord
-from workers.cli.push import event_line
 from workers.control.client import ask
 from workers.sources.phones import Phone, publish
 from workers.supervisor import Supervisor
-from workers.watching import identity_events
+from workers.watching import event_line, identity_events
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from models.registry import RegistryError, load_embedder, load_extractor
 from streams import topics
 from streams.clients import read_partitions
-from streams.topics import partition_mismatches
+from streams.provision import partition_mismatches
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import aiohttp
 import structlog
 
-from streams.errors import Unavailable
-from streams.topics import ensure_topics
+from streams.errors import Misconfigured, Unavailable
+from streams.provision import ensure_topics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,9 +70,13 @@ class Supervisor:
         self._stopping = False
 
     async def start(self) -> None:
-        """Start the broker, create the topics, start the roles.  Raises Unavailable when the broker does not answer."""
+        """Start the broker, create the topics, start the roles.  Raises Unavailable when no broker answers, Misconfigured when its port is taken."""
         if self._broker_dir is not None:
             host, port = self.settings.bootstrap.rsplit(":", 1)
+            if not is_free(host, int(port)):
+                raise Misconfigured(
+                    f"port {port} is taken, by another broker perhaps: use it with --bootstrap, or set GAITSTREAM_BOOTSTRAP"
+                )
             arguments = ["broker", "--data", str(self._broker_dir), "--host", host, "--port", port]
             await self._spawn(Child("broker", arguments, {}))
         await self._await_broker()
@@ -175,3 +179,14 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether nothing listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Literal
 
+import typer
 from aiokafka import TopicPartition
 
 from streams import topics
@@ -55,3 +56,17 @@ async def identity_events(
                 return
     finally:
         await consumer.stop()
+
+
+def event_line(event: IdentityEvent) -> str:
+    """One line for people."""
+    who = {"known": f"{event.subject}", "unknown": "unknown", "undecided": "?"}[event.decision]
+    colour = {"known": "green", "unknown": "yellow", "undecided": "bright_black"}[event.decision]
+    claim = f"  claims {event.claimed_subject}: {event.verification}" if event.claimed_subject else ""
+    contradiction = f"  (was {event.contradicts})" if event.contradicts else ""
+    latency_s = (event.decided_ns - event.received_ns) / 1e9
+    head = typer.style(f"{who:<16}", fg=colour)
+    return (
+        f"{head} {event.stream_key:<24} score {event.score:5.2f}  margin {event.margin:5.2f}  sure {event.confidence:4.0%}  "
+        f"{event.windows:2d} windows  {latency_s * 1000:5.0f} ms{claim}{contradiction}"
+    )

@@ -20,8 +20,9 @@ from aiokafka.errors import KafkaError
 from models.data.recordings import Recording, load_recordings
 from streams import topics
 from streams.clients import producer_of
+from streams.provision import ensure_topics
 from streams.settings import Settings
-from streams.topics import IMU_RAW, SAMPLES_INERTIAL, WALKING_EVENTS, ensure_topics
+from streams.topics import IMU_RAW, SAMPLES_INERTIAL, WALKING_EVENTS
 from tests.support.brokers import BrokerProcess, broker_kinds
 from tests.support.pipeline import OrderedIds, WorkerProcess, chunks_of, count, ended, ordered_ids, undisturbed, until, until_seen
 from tests.support.poison import poisons

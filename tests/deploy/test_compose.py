@@ -11,8 +11,8 @@ import yaml
 from pydantic import TypeAdapter
 
 from streams import topics
+from streams.provision import ensure_topics
 from streams.settings import Settings
-from streams.topics import ensure_topics
 from tests.support.brokers import BrokerProcess, broker_kinds
 from workers.supervisor import ROLES
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from streams.provision import ensure_topics
 from streams.settings import Settings
 from tests.support.brokers import BrokerProcess
 from tests.support.pipeline import WorkerProcess, until
@@ -97,11 +98,16 @@ def health_check(**environment: str) -> int:
     return subprocess.run([sys.executable, *command[1:]], env=os.environ | environment, capture_output=True).returncode
 
 
-async def test_the_health_check_follows_the_worker(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["inertial", "control"])  # identity runs the loop of inertial
+async def test_a_role_starts_alone_on_an_empty_broker_and_its_health_is_seen(role: str, tmp_path: Path) -> None:
+    """Compose starts the roles in any order: the first one creates the topics as they are declared."""
     with BrokerProcess("embedded", tmp_path / "broker") as broker:
-        with WorkerProcess("inertial", Settings(bootstrap=broker.bootstrap), tmp_path) as worker:
-            await until(worker.is_ready, what="the worker is ready")
+        settings = Settings(bootstrap=broker.bootstrap)
+        with WorkerProcess(role, settings, tmp_path, GAITSTREAM_DATA_DIR=str(tmp_path / "not" / "yet")) as worker:
+            await until(worker.is_ready, what=f"{role} is ready")
             assert health_check(GAITSTREAM_HTTP_PORT=str(worker.port)) == 0
+            # Raises Misconfigured when a topic has other partitions, and returns what it had to create.
+            assert await ensure_topics(settings) == []
         assert health_check(GAITSTREAM_HTTP_PORT=str(worker.port)) != 0
 
 

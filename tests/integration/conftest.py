@@ -8,8 +8,8 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams import topics
+from streams.provision import ensure_topics
 from streams.settings import Settings
-from streams.topics import ensure_topics
 from tests.support.brokers import BrokerProcess, Kind
 from tests.support.pipeline import until
 

@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from models.registry import WEIGHTS_DIR, load_embedder, load_extractor
 from streams.clients import producer_of
+from streams.provision import ensure_topics
 from streams.settings import Settings
-from streams.topics import ALL, IMU_RAW, ensure_topics
+from streams.topics import ALL, IMU_RAW
 from tests.support.brokers import BrokerProcess, create_topic
 from workers import doctor
 from workers.cli import app

@@ -97,7 +97,11 @@ async def test_a_killed_role_comes_back_and_ctrl_c_leaves_nothing(broker: Broker
     port = free_port()
     with Up(tmp_path, "--bootstrap", broker.bootstrap, "--roles", "inertial", "--metrics-port", str(port)) as up:
         await until(lambda: up.said(rf"ready: inertial on {broker.bootstrap}"), what="ready")
-        assert {path: served(port, path) for path in ("/metrics", "/healthz", "/readyz")} == {"/metrics": 200, "/healthz": 200, "/readyz": 200}
+        assert {path: served(port, path) for path in ("/metrics", "/healthz", "/readyz")} == {
+            "/metrics": 200,
+            "/healthz": 200,
+            "/readyz": 200,
+        }
 
         (worker,) = up.workers()
         worker.send_signal(signal.SIGKILL)

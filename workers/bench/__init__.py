@@ -20,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from rich.console import Console
 
 from models.types import GRID_RATE_HZ
-from streams import topics
+from streams import provision, topics
 from streams.clients import producer_of
 from streams.errors import Unavailable
 from streams.messages import Template
@@ -149,7 +149,7 @@ class Bench:
                 if time.monotonic() > deadline:
                     raise Unavailable(f"the broker does not answer:\n{self._broker.output()[-2000:]}") from None
                 await asyncio.sleep(0.1)
-        await topics.ensure_topics(self.settings)
+        await provision.ensure_topics(self.settings)
         await self._create_topics()
         await self._enrol()
         await asyncio.gather(self._inertial.start(), self._identity.start())

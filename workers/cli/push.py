@@ -15,10 +15,9 @@ from rich.progress import Progress
 
 from streams.errors import Refused
 from workers.cli.run import run_async, stop_event
-from workers.watching import identity_events
+from workers.watching import event_line, identity_events
 
 if TYPE_CHECKING:
-    from streams.messages import IdentityEvent
     from streams.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Publish recordings as if devices sent them now.")
@@ -107,17 +106,3 @@ def watch(
 
     with contextlib.suppress(BrokenPipeError):
         run_async(show())
-
-
-def event_line(event: IdentityEvent) -> str:
-    """One line for people."""
-    who = {"known": f"{event.subject}", "unknown": "unknown", "undecided": "?"}[event.decision]
-    colour = {"known": "green", "unknown": "yellow", "undecided": "bright_black"}[event.decision]
-    claim = f"  claims {event.claimed_subject}: {event.verification}" if event.claimed_subject else ""
-    contradiction = f"  (was {event.contradicts})" if event.contradicts else ""
-    latency_s = (event.decided_ns - event.received_ns) / 1e9
-    head = typer.style(f"{who:<16}", fg=colour)
-    return (
-        f"{head} {event.stream_key:<24} score {event.score:5.2f}  margin {event.margin:5.2f}  sure {event.confidence:4.0%}  "
-        f"{event.windows:2d} windows  {latency_s * 1000:5.0f} ms{claim}{contradiction}"
-    )

@@ -120,7 +120,7 @@ def worker(context: typer.Context, role: Role) -> None:
 
 
 async def _data_plane(settings: Settings, role: Role) -> None:
-    from streams.topics import ensure_topics
+    from streams.provision import ensure_topics
     from workers.runtime import Runtime
 
     await ensure_topics(settings)

@@ -97,7 +97,7 @@ class IdentityWorker:
         torch.set_num_threads(self.settings.threads)
         self._embedder = load_embedder(self.settings.embedder)
         self._embedder.embed(np.zeros((1, WINDOW_SAMPLES, 6), np.float32))
-        self._gallery = Gallery(self._embedder.space, self._embedder.dim, threads=self.settings.threads)
+        self._gallery = Gallery(self._embedder.space, self._embedder.dim)
         file = self.settings.site_calibration
         site = read_site(file).impostors(self._embedder.space) if file else None
         self._policy = DecisionPolicy(self._embedder.calibration, self.settings.target_fpir, self.settings.min_windows, site=site)

@@ -41,13 +41,17 @@ class Window:
 class Bouts:
     """The bouts of one device in one session."""
 
-    __slots__ = ("_key", "_last", "_received_ns", "_session", "_start_block", "_steps")
+    __slots__ = ("_bout_id", "_key", "_last_block", "_last_rate_hz", "_last_span", "_session", "_start_block", "_steps")
 
     def __init__(self, stream_key: str, session: str) -> None:
         self._key, self._session = stream_key, session
         self._start_block: int | None = None
+        self._bout_id = ""
         self._steps = 0.0
-        self._last: Window | None = None
+        # Of the last window only this: its samples are a view of its whole batch, which would stay in memory with it.
+        self._last_block: int | None = None
+        self._last_rate_hz = 0.0
+        self._last_span: Span | None = None
 
     @property
     def open_since(self) -> int | None:
@@ -58,14 +62,13 @@ class Bouts:
         """The bout goes on (or begins) with this window."""
         began = None
         if self._start_block is None:
-            self._start_block = window.block - 1
+            self._begin(window.block - 1)
             self._steps = window.step_rate_hz * BLOCK_NS / 1e9
-            self._last = window
-            began = self._event("began", self._start_block * BLOCK_NS, window.span)
+            self._last_rate_hz = window.step_rate_hz
+            began = self._event("began", (window.block - 1) * BLOCK_NS, window.span)
             metrics.BOUTS.labels("inertial").inc()
         self._steps += window.step_rate_hz * BLOCK_NS / 1e9
-        self._last = window
-        metrics.WINDOWS.labels("inertial").inc()
+        self._last_block, self._last_rate_hz, self._last_span = window.block, window.step_rate_hz, window.span
         start_ns = (window.block - 1) * BLOCK_NS
         return began, GaitSample(
             id=stable_id(self._key, self._session, start_ns, CUT),
@@ -79,7 +82,7 @@ class Bouts:
             step_rate_hz=window.step_rate_hz,
             regularity=window.regularity,
             bout_id=self._bout_id,
-            bout_start_ns=self._start_block * BLOCK_NS,
+            bout_start_ns=(self._start_block or 0) * BLOCK_NS,
             bout_steps=self._steps,
             placement=window.span.placement,
             claimed_subject=window.span.claimed_subject,
@@ -88,21 +91,22 @@ class Bouts:
 
     def end(self) -> WalkingEvent | None:
         """Walking stopped after the last window; None when no bout is open."""
-        if self._start_block is None or self._last is None:
+        if self._start_block is None or self._last_block is None or self._last_span is None:
             return None
-        event = self._event("ended", (self._last.block + 1) * BLOCK_NS, self._last.span)
-        self._start_block, self._last, self._steps = None, None, 0.0
+        event = self._event("ended", (self._last_block + 1) * BLOCK_NS, self._last_span)
+        self._start_block, self._last_block, self._last_span, self._steps = None, None, None, 0.0
         return event
 
     def take_over(self, sample: GaitSample) -> None:
         """An earlier owner of the partition cut this sample: if it is our last window too, its bout is ours."""
-        if self._last is not None and sample.session == self._session and sample.start_ns == (self._last.block - 1) * BLOCK_NS:
-            self._start_block = sample.bout_start_ns // BLOCK_NS
+        ours = self._last_block is not None and sample.start_ns == (self._last_block - 1) * BLOCK_NS
+        if ours and sample.session == self._session:
+            self._begin(sample.bout_start_ns // BLOCK_NS)
             self._steps = sample.bout_steps
 
-    @property
-    def _bout_id(self) -> str:
-        return stable_id(self._key, self._session, (self._start_block or 0) * BLOCK_NS, "bout")
+    def _begin(self, block: int) -> None:
+        self._start_block = block
+        self._bout_id = stable_id(self._key, self._session, block * BLOCK_NS, "bout")
 
     def _event(self, kind: str, end_ns: int, span: Span) -> WalkingEvent:
         start_ns = (self._start_block or 0) * BLOCK_NS
@@ -116,6 +120,6 @@ class Bouts:
             start_ns=start_ns,
             end_ns=end_ns,
             steps=self._steps if duration_s else 0.0,
-            step_rate_hz=self._steps / duration_s if duration_s else (self._last.step_rate_hz if self._last else 0.0),
+            step_rate_hz=self._steps / duration_s if duration_s else self._last_rate_hz,
             placement=span.placement,
         )

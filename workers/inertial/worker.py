@@ -200,13 +200,15 @@ class InertialWorker:
         walks_B = walking_blocks(probability_BT) & (mean_acc_ms2(input_BT6) >= LEAST_MEAN_ACC_MS2)
         first_B = np.append(True, device_B[1:] != device_B[:-1])
         before_B = np.append(False, walks_B[:-1])
-        before_B[first_B] = [devices[d].previous_walks for d in device_B[first_B]]
+        firsts = device_B[first_B].tolist()
+        before_B[first_B] = [devices[d].previous_walks for d in firsts]
         mean_before_B = np.append(0.0, mean_B[:-1])
-        mean_before_B[first_B] = [devices[d].previous_mean for d in device_B[first_B]]
+        mean_before_B[first_B] = [devices[d].previous_mean for d in firsts]
         self._bouts(devices, device_B, slot_B, block_B, walks_B, before_B, (mean_B + mean_before_B) / 2, outcome)
         last_B = np.append(first_B[1:], True)
-        for d, block, walks, mean in zip(device_B[last_B], block_B[last_B], walks_B[last_B], mean_B[last_B], strict=True):
-            devices[d].next_block, devices[d].previous_walks, devices[d].previous_mean = int(block) + 1, bool(walks), float(mean)
+        lasts = (array[last_B].tolist() for array in (device_B, block_B, walks_B, mean_B))
+        for d, block, walks, mean in zip(*lasts, strict=True):
+            devices[d].next_block, devices[d].previous_walks, devices[d].previous_mean = block + 1, walks, mean
 
     def _predict(self, input_BT6: NDArray[np.float32]) -> NDArray[np.float32]:
         began = time.perf_counter()
@@ -231,19 +233,16 @@ class InertialWorker:
         chosen = np.flatnonzero(window_B)
         samples_WT6 = self._grid.gather(slot_B[chosen], (block_B[chosen] - 1) * BLOCK_SAMPLES, WINDOW_SAMPLES)
         rate_W, regularity_W = step_rate_hz(samples_WT6) if len(chosen) else (np.zeros(0), np.zeros(0))
-        w = 0
-        for b in np.flatnonzero(before_B):
-            device = devices[device_B[b]]
-            if not window_B[b]:
+        windows = zip(samples_WT6, np.minimum(walking_B[chosen], 1.0).tolist(), rate_W.tolist(), regularity_W.tolist(), strict=True)
+        metrics.WINDOWS.labels(self.role).inc(len(chosen))
+        rows = np.flatnonzero(before_B)
+        for d, block, goes_on in zip(device_B[rows].tolist(), block_B[rows].tolist(), window_B[rows].tolist(), strict=True):
+            device = devices[d]
+            if not goes_on:
                 self._emit(device, outcome, device.bouts.end())
                 continue
-            span = device.order.covering(
-                (int(block_B[b]) * BLOCK_SAMPLES + BLOCK_SAMPLES + self._extractor.lookahead_samples - 1) * GRID_STEP_NS
-            )
-            walking = min(float(walking_B[b]), 1.0)
-            window = Window(int(block_B[b]), samples_WT6[w], walking, float(rate_W[w]), float(regularity_W[w]), span)
-            w += 1
-            began, sample = device.bouts.walk(window)
+            needed = (block + 1) * BLOCK_SAMPLES + self._extractor.lookahead_samples - 1
+            began, sample = device.bouts.walk(Window(block, *next(windows), device.order.covering(needed * GRID_STEP_NS)))
             self._emit(device, outcome, began)
             key = sample.stream_key.encode()
             outcome.outputs.append(Output(device.at, topics.SAMPLES_INERTIAL.name, key, sample.to_bytes(), sample.id))

@@ -26,9 +26,7 @@ AT = TopicPartition(IMU_RAW.name, 0)
 def recordings(data_dir: Path) -> list[Recording]:
     """Three people, the same length each, so that no device is silent while others go on."""
     walks = load_recordings(data_dir / "imu" / "motionsense.npz", people="1-3", where="trial=7")
-    return [
-        replace(walk, **{name: getattr(walk, name)[:2600] for name in ("acc_N3", "gyro_N3", "walk_N", "act_N")}) for walk in walks
-    ]
+    return [replace(walk, **{name: getattr(walk, name)[:2600] for name in ("acc_N3", "gyro_N3", "walk_N", "act_N")}) for walk in walks]
 
 
 @pytest.fixture(scope="module")
