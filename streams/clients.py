@@ -21,6 +21,10 @@ LINGER_MS = 5
 """Time to gather a batch of messages for one partition.  Awaiting each send with linger is 165 messages/s: gather the futures."""
 
 
+METADATA_MAX_AGE_MS = 30_000
+"""How late a group notices new partitions, or a topic that did not exist when it subscribed."""
+
+
 def producer_of(settings: Settings, **overrides: Any) -> AIOKafkaProducer:
     """Idempotent producer: what a retry repeats is stored once, and in order."""
     arguments: dict[str, Any] = {
@@ -43,6 +47,7 @@ def consumer_of(settings: Settings, *topics: str, group: str | None = None, **ov
         "heartbeat_interval_ms": int(settings.session_timeout_s * 1000 / 4),
         "rebalance_timeout_ms": int((settings.revoke_budget_s + settings.session_timeout_s) * 1000),
         "max_poll_interval_ms": 600_000,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MS,
         "fetch_max_wait_ms": 100,
         "fetch_max_bytes": 16 * 1024 * 1024,
         "max_partition_fetch_bytes": 2 * 1024 * 1024,

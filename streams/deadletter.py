@@ -81,22 +81,30 @@ def letter_content(key: bytes | None, value: bytes | None) -> tuple[bytes | None
 
 def letter_of(record: ConsumerRecord) -> Letter:
     """The letter in a record of the dead-letter topic."""
-    headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    headers = {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
     return Letter(
         id=headers.get("id", ""),
         reason=headers.get("reason", ""),
         text=headers.get("text", ""),
         path=headers.get("path", ""),
         topic=headers.get("topic", ""),
-        partition=int(headers.get("partition", -1)),
-        offset=int(headers.get("offset", -1)),
-        at_ms=int(headers.get("time_ms", record.timestamp)),
+        partition=_integer(headers.get("partition"), -1),
+        offset=_integer(headers.get("offset"), -1),
+        at_ms=_integer(headers.get("time_ms"), record.timestamp),
         worker=headers.get("worker", ""),
         key=record.key,
         value=record.value,
-        cut_from=int(headers[CUT_FROM]) if CUT_FROM in headers else None,
+        cut_from=_integer(headers[CUT_FROM], 0) if CUT_FROM in headers else None,
         place=f"{record.partition}:{record.offset}",
     )
+
+
+def _integer(text: str | None, otherwise: int) -> int:
+    """The number in a header; anyone may write to the topic, and listing must not stop at what is not ours."""
+    try:
+        return int(text or "")
+    except ValueError:
+        return otherwise
 
 
 async def list_letters(settings: Settings, *, reason: str | None = None, limit: int = 100) -> list[Letter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -38,9 +39,20 @@ async def ensure_topics(settings: Settings, replication: int = 1) -> list[str]:
             for name, code, *text in response.topic_errors:
                 if code and for_code(code) is not TopicAlreadyExistsError:  # another worker may have been faster
                     raise Misconfigured(f"topic {name} could not be created: {for_code(code).__name__} {text}")
+        await _until_led(admin, [topic.name for topic in ALL])
         return [new.name for new in missing]
     finally:
         await admin.close()
+
+
+async def _until_led(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """Wait until each partition has a leader: who subscribes before gets an empty assignment, until its metadata expire."""
+    for _ in range(300):
+        described = await admin.describe_topics(names)
+        if len(described) == len(names) and not any(t["error_code"] or any(p["error_code"] for p in t["partitions"]) for t in described):
+            return
+        await asyncio.sleep(0.1)
+    raise Misconfigured(f"no broker leads the partitions of {', '.join(names)}")
 
 
 def partition_mismatches(settings: Settings, existing: dict[str, int]) -> list[str]:

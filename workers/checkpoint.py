@@ -37,8 +37,10 @@ def source_header(at: TopicPartition, offset: int) -> bytes:
     return f"{at.topic}/{at.partition}/{offset}".encode()
 
 
-def parse_source(value: bytes) -> tuple[TopicPartition, int] | None:
-    """Inverse of `source_header`; None for what is not one."""
+def parse_source(value: bytes | None) -> tuple[TopicPartition, int] | None:
+    """Inverse of `source_header`; None for what is not one: anyone may write to an output topic."""
+    if not value:
+        return None
     try:
         topic, partition, offset = value.decode().rsplit("/", 2)
         return TopicPartition(topic, int(partition)), int(offset)
@@ -125,13 +127,13 @@ async def read_tails(
 
 def _take(tails: dict[TopicPartition, Tail], to: TopicPartition, record: ConsumerRecord) -> None:
     headers = dict(record.headers)
-    source = parse_source(headers.get(SOURCE_HEADER, b""))
+    source = parse_source(headers.get(SOURCE_HEADER))
     if source is None or source[0] not in tails:
         return
     tail, offset = tails[source[0]], source[1]
     if offset < tail.checkpoint.resume:
         return
-    output_id = headers.get(ID_HEADER, b"").decode()
+    output_id = (headers.get(ID_HEADER) or b"").decode("utf-8", "replace")
     tail.ids.add(output_id)
     tail.checkpoint.wrote(to, offset, record.offset)
     if offset < tail.checkpoint.processed:

@@ -87,6 +87,8 @@ class Runtime(ConsumerRebalanceListener):
         """None when messages are being processed (or would be: a spare worker has no partitions), else what is missing."""
         if not self._joined:
             return "no partitions are assigned yet"
+        if not self._assigned and not self._consumer.partitions_for_topic(self.processor.inputs[0].name):
+            return f"there is no topic {self.processor.inputs[0].name}"
         if self._unprepared:
             return f"{len(self._unprepared)} partitions are being restored" + (f": {self._trouble}" if self._trouble else "")
         return self._trouble or self.processor.ready()

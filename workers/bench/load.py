@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from models.simulation.live import PooledPhones
     from streams.settings import Settings
 
-MIX = ("walk", "still", "daily", "still", "walk", "vehicle", "still", "walk", "still", "daily")
-"""Dealt out in turn: three phones in ten are on somebody who walks all the time, two on somebody who does so now and then."""
+MIX = ("walk", "still", "vehicle", "still", "walk", "still", "daily", "still", "vehicle", "still")
+"""Dealt out in turn: two phones in ten are on somebody who walks all the time, one on somebody who does so now and then."""
 
 RECORDINGS = 20
 RATE_HZ = 50.0
