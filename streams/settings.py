@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 if TYPE_CHECKING:
@@ -15,12 +17,19 @@ if TYPE_CHECKING:
 Positive = Annotated[float, Field(gt=0)]
 
 
+def check_bootstrap(text: str) -> str:
+    """The text, which is HOST:PORT[,HOST:PORT...].  Raises ValueError."""
+    if not re.fullmatch(r"[^\s,]+:\d{1,5}(,[^\s,]+:\d{1,5})*", text):
+        raise ValueError(f"bootstrap servers are HOST:PORT[,HOST:PORT...], got {text!r}")
+    return text
+
+
 class Settings(BaseSettings):
     """Settings of every role.  Each field is also an environment variable: `bootstrap` is `GAITSTREAM_BOOTSTRAP`."""
 
     model_config = SettingsConfigDict(env_prefix="GAITSTREAM_", toml_file="gaitstream.toml", extra="forbid")
 
-    bootstrap: str = "127.0.0.1:9092"
+    bootstrap: Annotated[str, AfterValidator(check_bootstrap)] = "127.0.0.1:9092"
     """Kafka bootstrap servers, HOST:PORT[,HOST:PORT...]."""
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
@@ -102,6 +111,16 @@ class Settings(BaseSettings):
     def group(self, role: str) -> str:
         """Consumer group of a role."""
         return f"{self.group_prefix}-{role}"
+
+    def environment(self) -> dict[str, str]:
+        """Variables that give a child process every setting that was given here, wherever it came from.  Holds secrets: never print it."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        plain = {name: value.get_secret_value() if isinstance(value, SecretStr) else value for name, value in given.items()}
+        return {
+            f"GAITSTREAM_{name.upper()}": json.dumps(value) if isinstance(value, dict) else str(value)
+            for name, value in plain.items()
+            if value is not None
+        }
 
     @classmethod
     def read(cls, file: Path | None = None, **given: Any) -> Settings:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -16,18 +18,30 @@ from workers.checkpoint import ID_HEADER, SOURCE_HEADER, source_header
 from workers.fence import Fence, Fenced, Pulse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aiokafka import AIOKafkaProducer
+    from aiokafka.structs import RecordMetadata
 
+    from streams.errors import BadMessage
     from streams.settings import Settings
     from workers.checkpoint import Tail
-    from workers.processor import Outcome
+    from workers.processor import Incoming, Outcome, Output
 
 log = structlog.get_logger()
 
 CLOSE_S = 10.0
 """How long a producer that was given up may take to close: its connection is cut then."""
+
+
+@dataclass(slots=True)
+class Write:
+    """Messages of input partition `at` on their way to `to`; the future gives the first one's offset."""
+
+    at: TopicPartition
+    to: TopicPartition
+    count: int
+    future: asyncio.Future[RecordMetadata]
 
 
 class Emitter:
@@ -86,15 +100,51 @@ class Emitter:
         """
         if self._producer is None or not self.is_open:
             raise Fenced("nothing is written after giving up")
-        sent: list[tuple[TopicPartition, TopicPartition, asyncio.Future]] = []
-        for output in outcome.outputs:
+        written = await self._send_outputs(self._producer, outcome.outputs, tails, last)
+        written += await self._send_letters(self._producer, outcome.letters, tails, last)
+        for write, metadata in zip(written, await asyncio.gather(*(write.future for write in written)), strict=True):
+            checkpoint = tails[write.at].checkpoint
+            checkpoint.wrote(write.to, last[write.at], metadata.offset)
+            checkpoint.wrote(write.to, last[write.at], metadata.offset + write.count - 1)
+            metrics.OUTPUTS.labels(write.to.topic).inc(write.count)
+
+    async def _send_outputs(
+        self,
+        producer: AIOKafkaProducer,
+        outputs: Sequence[Output],
+        tails: Mapping[TopicPartition, Tail],
+        last: Mapping[TopicPartition, int],
+    ) -> list[Write]:
+        """Hand over the outputs in batches, one future for each: a future per message costs more than the message."""
+        groups: defaultdict[tuple[TopicPartition, str], list[Output]] = defaultdict(list)
+        for output in outputs:
             if output.id in tails[output.at].ids:
                 metrics.SUPPRESSED.labels(output.topic).inc()
-                continue
-            to = TopicPartition(output.topic, output.at.partition)
-            headers = [(ID_HEADER, output.id.encode()), (SOURCE_HEADER, source_header(output.at, last[output.at]))]
-            sent.append((output.at, to, await self._producer.send(to.topic, output.value, output.key, to.partition, headers=headers)))
-        for incoming, error in outcome.letters:
+            else:
+                groups[output.at, output.topic].append(output)
+        written = []
+        for (at, topic), group in groups.items():
+            to = TopicPartition(topic, at.partition)
+            source = (SOURCE_HEADER, source_header(at, last[at]))
+            batch = producer.create_batch()
+            for output in group:
+                headers = [(ID_HEADER, output.id.encode()), source]
+                if batch.append(timestamp=None, key=output.key, value=output.value, headers=headers) is None:  # it is full
+                    written.append(Write(at, to, batch.record_count(), await producer.send_batch(batch, topic, partition=to.partition)))
+                    batch = producer.create_batch()
+                    batch.append(timestamp=None, key=output.key, value=output.value, headers=headers)
+            written.append(Write(at, to, batch.record_count(), await producer.send_batch(batch, topic, partition=to.partition)))
+        return written
+
+    async def _send_letters(
+        self,
+        producer: AIOKafkaProducer,
+        letters: Sequence[tuple[Incoming, BadMessage]],
+        tails: Mapping[TopicPartition, Tail],
+        last: Mapping[TopicPartition, int],
+    ) -> list[Write]:
+        written = []
+        for incoming, error in letters:
             at, record = incoming.at, incoming.record
             letter_id = f"{at.topic}/{at.partition}/{record.offset}"
             if letter_id in tails[at].ids:
@@ -107,11 +157,9 @@ class Emitter:
                 *letter_headers(error, at.topic, at.partition, record.offset, self._worker),
                 *cut,
             ]
-            sent.append((at, to, await self._producer.send(to.topic, value, key, to.partition, headers=headers)))
+            written.append(Write(at, to, 1, await producer.send(to.topic, value, key, to.partition, headers=headers)))
             metrics.DEAD_LETTERS.labels(at.topic, error.why).inc()
-        for (at, to, _), written in zip(sent, await asyncio.gather(*(future for _, _, future in sent)), strict=True):
-            tails[at].checkpoint.wrote(to, last[at], written.offset)
-            metrics.OUTPUTS.labels(to.topic).inc()
+        return written
 
     def _letter_partition(self, at: TopicPartition) -> TopicPartition:
         return TopicPartition(topics.DEAD_LETTER.name, at.partition % self._letter_partitions)

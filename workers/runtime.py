@@ -16,7 +16,7 @@ import asyncio
 import gc
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka import ConsumerRebalanceListener, TopicPartition
@@ -25,31 +25,29 @@ from aiokafka.errors import KafkaError
 
 from streams import metrics
 from streams.clients import consumer_of
-from streams.errors import BadMessage, ProcessingFailed
 from workers import __version__
+from workers.batch import Batches
 from workers.checkpoint import read_tails
 from workers.emit import Emitter
 from workers.fence import Pulse
 from workers.health import Health
-from workers.processor import UNDECODED, Incoming, Outcome
-from workers.suspects import Suspects
+from workers.processor import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiokafka import ConsumerRecord, OffsetAndMetadata
+    from aiokafka import OffsetAndMetadata
 
     from streams.settings import Settings
+    from workers.batch import Batch, Records
     from workers.checkpoint import Tail
     from workers.processor import Processor
 
 log = structlog.get_logger()
 
-T = TypeVar("T")
-Records: TypeAlias = "dict[TopicPartition, list[ConsumerRecord]]"
-
 POLL_MS = 100
 """Longest wait for messages: bounds how late a stop or a tick is noticed."""
+
+ON_ITS_WAY_NS = 3_000_000_000
+"""Streams are let go this much later than their silence says: a message may be on its way, and clocks differ."""
 
 FROZEN_SHARE = 0.7
 """Share of the session timeout that a process may stand still: the last heartbeat may be a quarter of it older than the freeze."""
@@ -76,7 +74,7 @@ class Runtime(ConsumerRebalanceListener):
         self._tails: dict[TopicPartition, Tail] = {}
         self._position: dict[TopicPartition, int] = {}
         self._newest_ms: dict[TopicPartition, int] = {}
-        self._suspects = Suspects()
+        self._batches = Batches(processor, self._tails, self._thread)
         self._next_commit = self._next_tick = 0.0
         self._pulse = Pulse(FROZEN_SHARE * settings.session_timeout_s)
         self._emitter = Emitter(settings, f"{self.role}/{__version__}", self._pulse)
@@ -146,13 +144,12 @@ class Runtime(ConsumerRebalanceListener):
                     in_progress = None
                 await self._prepare()
             records = await self._poll()
-            epoch = self._epoch
-            batch, rejected = self._decode(records)
-            metrics.QUEUE_DEPTH.labels(self.role).set(len(batch))
+            batch = self._batches.decode(self._epoch, records)
+            metrics.QUEUE_DEPTH.labels(self.role).set(len(batch.messages))
             if in_progress:
                 await in_progress
             metrics.QUEUE_DEPTH.labels(self.role).set(0)
-            in_progress = asyncio.create_task(self._handle(epoch, records, batch, rejected))
+            in_progress = asyncio.create_task(self._handle(batch))
             self.health.progress()
         if in_progress and not (await asyncio.wait([in_progress], timeout=self.settings.revoke_budget_s))[0]:
             log.warning("stopping did not wait for the batch in progress", budget_s=self.settings.revoke_budget_s)
@@ -170,30 +167,13 @@ class Runtime(ConsumerRebalanceListener):
             return {}
         return {at: found for at, found in records.items() if at in self._tails and at not in self._unprepared}
 
-    def _decode(self, records: Records) -> tuple[list[Incoming], list[tuple[Incoming, BadMessage]]]:
-        batch, rejected = [], []
-        for at, found in records.items():
-            for record in found:
-                incoming = Incoming(at, record, UNDECODED)
-                if verdict := self._suspects.verdict(at, record.offset):
-                    rejected.append((incoming, verdict))
-                    continue
-                try:
-                    incoming.message = self.processor.decode(record)
-                    batch.append(incoming)
-                except BadMessage as error:
-                    rejected.append((incoming, error))
-                except Exception as error:  # a decoder's own defect is a letter too: no message may end a worker
-                    rejected.append((incoming, ProcessingFailed(f"{type(error).__name__}: {error}")))
-        return batch, rejected
-
-    async def _handle(self, epoch: int, records: Records, batch: list[Incoming], rejected: list[tuple[Incoming, BadMessage]]) -> None:
+    async def _handle(self, batch: Batch) -> None:
         async with self._turn:
-            if epoch != self._epoch:
+            if batch.epoch != self._epoch:
                 return
             try:
-                if records:
-                    await self._process(epoch, records, batch, rejected)
+                if batch.records:
+                    await self._process(batch)
                 if time.monotonic() >= self._next_tick:
                     self._next_tick = time.monotonic() + 1.0
                     await self._tick(self._epoch)
@@ -214,59 +194,19 @@ class Runtime(ConsumerRebalanceListener):
                 self._rebuild(set(self._assigned), "defect")
                 await asyncio.sleep(1.0)
 
-    async def _process(self, epoch: int, records: Records, batch: list[Incoming], rejected: list[tuple[Incoming, BadMessage]]) -> None:
-        total = Outcome()
-        unfinished: dict[TopicPartition, int] = {}  # first offset that was not processed
-        last = {at: max(found[-1].offset, self._tails[at].checkpoint.processed - 1) for at, found in records.items()}
-        steps = self._suspects.steps(batch, self._is_new)
-        for n, step in enumerate(steps):
-            try:
-                outcome = await self._in_thread(self._process_step, step)
-            except Exception as error:
-                log.error("processing failed", messages=len(step), error=repr(error), exc_info=error)
-                self._suspects.blame(step, error)
-                for incoming in (incoming for late in steps[n:] for incoming in late):
-                    unfinished[incoming.at] = min(incoming.record.offset, unfinished.get(incoming.at, incoming.record.offset))
-                break
-            total.outputs += outcome.outputs
-            total.letters += outcome.letters
-            total.repeated += outcome.repeated
-        # What was processed before a failure is written; of unfinished partitions only what lies before.
-        last |= {at: max(offset, self._tails[at].checkpoint.processed) - 1 for at, offset in unfinished.items()}
-        total.letters += [(i, e) for i, e in rejected if self._is_new(i) and i.record.offset <= last[i.at]]
-        self._count(records, total)
-        await self._write(epoch, total, last)
-        for at, found in records.items():
-            self._tails[at].checkpoint.processed = last[at] + 1
+    async def _process(self, batch: Batch) -> None:
+        done = await self._batches.run(batch)
+        self._count(batch.records, done.outcome)
+        await self._write(batch.epoch, done.outcome, done.last)
+        for at, found in batch.records.items():
+            self._tails[at].checkpoint.processed = done.last[at] + 1
             self._position[at] = found[-1].offset + 1
             self._newest_ms[at] = max(self._newest_ms.get(at, 0), found[-1].timestamp)
-        if unfinished:
-            # The state of these is unknown, so what to hold back is too: the commit says only how far they were processed.
-            await self._commit_offsets({at: self._tails[at].checkpoint.commit(self._tails[at].checkpoint.resume) for at in unfinished})
-            self._rebuild(set(unfinished), "exception")
-
-    def _process_step(self, step: list[Incoming]) -> Outcome:
-        """Held-back messages first, whose outputs were written before the commit; then new ones.  Runs in the worker thread."""
-        old = [i for i in step if not self._is_new(i)]
-        new = [i for i in step if self._is_new(i)]
-        if old:
-            self.processor.process(old)
-        for at in {i.at for i in new}:
-            self._restore(at)
-        return self.processor.process(new) if new else Outcome()
-
-    def _is_new(self, incoming: Incoming) -> bool:
-        return incoming.record.offset >= self._tails[incoming.at].checkpoint.processed
-
-    def _restore(self, at: TopicPartition) -> None:
-        tail = self._tails[at]
-        emitted, tail.emitted = tail.emitted, []
-        if emitted:
-            try:
-                self.processor.restore(at, emitted)
-            except Exception as error:
-                # An output that cannot be read (of another version, or damaged) must not stop the messages behind it.
-                log.error("earlier outputs cannot be taken over", partition=at.partition, error=repr(error), exc_info=error)
+        if done.unfinished:
+            # Their state is unknown, so what to hold back is too: the commit says only how far they were processed.
+            checkpoints = {at: self._tails[at].checkpoint for at in done.unfinished}
+            await self._commit_offsets({at: checkpoint.commit(checkpoint.resume) for at, checkpoint in checkpoints.items()})
+            self._rebuild(done.unfinished, "exception")
 
     async def _tick(self, epoch: int) -> None:
         total, last, lag = Outcome(), {}, 0
@@ -274,9 +214,9 @@ class Runtime(ConsumerRebalanceListener):
             processed, end = self._tails[at].checkpoint.processed, self._consumer.highwater(at)
             lag += max(0, (end or 0) - processed)
             at_end = end is None or processed >= end
-            now_ns = time.time_ns() if at_end else self._newest_ms.get(at, 0) * 1_000_000
-            self._restore(at)
-            total.outputs += (await self._in_thread(self.processor.tick, at, now_ns)).outputs
+            now_ns = time.time_ns() - ON_ITS_WAY_NS if at_end else self._newest_ms.get(at, 0) * 1_000_000
+            self._batches.restore(at)
+            total.outputs += (await self._batches.in_thread(self.processor.tick, at, now_ns)).outputs
             last[at] = processed - 1
         metrics.LAG.labels(self.role, self.processor.inputs[0].name).set(lag)
         await self._write(epoch, total, last)
@@ -304,7 +244,7 @@ class Runtime(ConsumerRebalanceListener):
             metrics.COMMIT_AGE.labels(self.role).set_to_current_time()
             checkpoints = [self._tails[at].checkpoint for at in offsets]
             metrics.HELD_BACK.labels(self.role).set(sum(c.processed - c.resume for c in checkpoints))
-            self._suspects.acquit({at: committed.offset for at, committed in offsets.items()})
+            self._batches.suspects.acquit({at: committed.offset for at, committed in offsets.items()})
 
     async def _commit_offsets(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> bool:
         try:
@@ -321,9 +261,6 @@ class Runtime(ConsumerRebalanceListener):
         metrics.MESSAGES.labels(topic, "rejected").inc(refused)
         metrics.MESSAGES.labels(topic, "repeated").inc(total.repeated)
         metrics.MESSAGES.labels(topic, "used").inc(read - refused - total.repeated)
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     # ---- partitions come and go ------------------------------------------------------------------------------------------------
 

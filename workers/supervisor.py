@@ -45,7 +45,7 @@ class Child:
     port: int = 0
     process: asyncio.subprocess.Process | None = None
     restarts: int = 0
-    backoff_s: float = FIRST_BACKOFF_S
+    backoff_s: float = FIRST_BACKOFF_S / 2
     task: asyncio.Task[None] | None = field(default=None)
 
 
@@ -71,6 +71,9 @@ class Supervisor:
 
     async def start(self) -> None:
         """Start the broker, create the topics, start the roles.  Raises Unavailable when no broker answers, Misconfigured when its port is taken."""
+        for role, wanted in self._wanted_ports().items():
+            if wanted and not is_free("127.0.0.1", wanted):
+                raise Misconfigured(f"port {wanted} of {role} is taken: --metrics-port and GAITSTREAM_API_PORT choose others")
         if self._broker_dir is not None:
             host, port = self.settings.bootstrap.rsplit(":", 1)
             if not is_free(host, int(port)):
@@ -81,10 +84,14 @@ class Supervisor:
             await self._spawn(Child("broker", arguments, {}))
         await self._await_broker()
         await ensure_topics(self.settings)
-        for i, role in enumerate(self._roles):
-            wanted = self.settings.api_port if role == "control" else self._metrics_port and self._metrics_port + i
+        for role, wanted in self._wanted_ports().items():
             setting, child_port = "API_PORT" if role == "control" else "HTTP_PORT", wanted or free_port()
             await self._spawn(Child(role, ["worker", role], {f"GAITSTREAM_{setting}": str(child_port)}, child_port))
+
+    def _wanted_ports(self) -> dict[str, int]:
+        """Port of each role; 0 is any."""
+        first = self._metrics_port
+        return {role: self.settings.api_port if role == "control" else first and first + i for i, role in enumerate(self._roles)}
 
     async def ready(self, timeout_s: float = 120.0) -> None:
         """Wait until every role is ready.  Raises Unavailable that says which is not, and why."""
@@ -129,9 +136,8 @@ class Supervisor:
 
     async def _run(self, child: Child) -> None:
         settings = self.settings
-        environment = os.environ | {"GAITSTREAM_BOOTSTRAP": settings.bootstrap, "GAITSTREAM_GROUP_PREFIX": settings.group_prefix}
-        environment |= {"GAITSTREAM_DATA_DIR": str(settings.data_dir), "GAITSTREAM_LOG_LEVEL": settings.log_level}
-        environment |= {"GAITSTREAM_LOG_FORMAT": settings.log_format, "OMP_NUM_THREADS": str(settings.threads)} | child.environment
+        environment = os.environ | settings.environment() | {"GAITSTREAM_BOOTSTRAP": settings.bootstrap}
+        environment |= {"OMP_NUM_THREADS": str(settings.threads)} | child.environment
         output = None if self._logs is None else await asyncio.to_thread(self._logs.open, "ab")
         child.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "workers.cli", *child.arguments, env=environment, stdout=output, stderr=output, start_new_session=True

@@ -28,6 +28,11 @@ AVERAGE = 0.99
 less a matter of luck with few held-out people."""
 
 
+TOLERANCE = 0.002
+"""A later epoch is kept if its score is less than this below the best one: with few held-out people smaller differences are chance, and the
+later mean has seen more."""
+
+
 class Task(Protocol):
     """What a network is trained for. `module` holds everything that learns, shipped or not."""
 
@@ -40,8 +45,9 @@ class Task(Protocol):
         """Figures on held-out people; "score" is the one to raise."""
 
 
-def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") -> list[dict[str, float]]:
-    """Trains until the epochs are over or the score stands still; leaves the best weights in the task. Returns one row per epoch.
+def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") -> tuple[list[dict[str, float]], dict[str, float]]:
+    """Trains until the epochs are over or the score stands still; leaves the kept weights in the task. Returns one row of figures per
+    epoch, and the row of the epoch that was kept.
 
     Resumes from out_dir/checkpoint.pt where that was written under the same options; TensorBoard logs if the package is installed.
     """
@@ -67,8 +73,12 @@ def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") ->
                 break
             row = {"epoch": float(epoch), "loss": _epoch(task, optimizer, mean, options, epoch), **_validate(task, mean)}
             history.append(row)
-            if row["score"] > best["score"]:
-                best = {"epoch": epoch, "score": row["score"], "module": {name: tensor.clone() for name, tensor in mean.items()}}
+            if row["score"] > best["score"] - TOLERANCE:
+                best = {
+                    "epoch": epoch,
+                    "score": max(row["score"], best["score"]),
+                    "module": {name: tensor.clone() for name, tensor in mean.items()},
+                }
             state = {"options": options.resume_key, "history": history, "best": best, "mean": mean}
             _save(checkpoint, {**state, "module": task.module.state_dict(), "optimizer": optimizer.state_dict()})
             for key, value in row.items():
@@ -81,7 +91,7 @@ def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") ->
                 )
     task.module.load_state_dict(best["module"])
     task.module.eval()
-    return history
+    return history, history[int(best["epoch"])]
 
 
 def _epoch(task: Task, optimizer: torch.optim.Optimizer, mean: dict[str, Tensor], options: TrainOptions, epoch: int) -> float:

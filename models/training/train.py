@@ -85,8 +85,7 @@ def _train_extractor(
     network = entry.build()
     assert isinstance(network, WalkTCN)
     task = ExtractionTask(network, training, held_out, options.batch, options.device)
-    history = fit(task, options, run_dir)
-    best = max(history, key=lambda row: row["score"])
+    history, best = fit(task, options, run_dir)
     return network.cpu(), {"held_out": best, "epochs_run": len(history)}
 
 
@@ -94,15 +93,14 @@ def _train_embedder(
     entry: NetworkEntry, recordings: list[Recording], options: TrainOptions, run_dir: Path
 ) -> tuple[GaitTCN, dict[str, Any]]:
     training, held_out = split_people(recordings)
-    network, history = _fit_embedder(entry, training, held_out, options, run_dir)
+    network, history, best = _fit_embedder(entry, training, held_out, options, run_dir)
     groups: list[tuple[Embed, Sequence[Recording]]] = [(embed_with(network), held_out)]
     for fold in range(options.folds):
         inside, outside = split_people(recordings, fold, options.folds)
-        other, _ = _fit_embedder(entry, inside, outside, options, run_dir / f"fold{fold}")
+        other, _, _ = _fit_embedder(entry, inside, outside, options, run_dir / f"fold{fold}")
         groups = groups[1:] if fold == 0 else groups
         groups.append((embed_with(other), outside))
     error = fit_quality(network, training, options.seed)
-    best = max(history, key=lambda row: row["score"])
     return network, {
         "held_out": best,
         "epochs_run": len(history),
@@ -121,12 +119,12 @@ def _calibration(groups: Sequence[tuple[Embed, Sequence[Recording]]], how: str) 
 
 def _fit_embedder(
     entry: NetworkEntry, training: list[Recording], held_out: list[Recording], options: TrainOptions, run_dir: Path
-) -> tuple[GaitTCN, list[dict[str, float]]]:
+) -> tuple[GaitTCN, list[dict[str, float]], dict[str, float]]:
     network = entry.build()
     assert isinstance(network, GaitTCN)
     task = EmbeddingTask(network, training, held_out, options.batch, options.device)
-    history = fit(task, options, run_dir, label=f"{entry.name} {run_dir.name}")
-    return network.cpu().eval(), history
+    history, best = fit(task, options, run_dir, label=f"{entry.name} {run_dir.name}")
+    return network.cpu().eval(), history, best
 
 
 def embed_with(network: GaitTCN) -> Embed:

@@ -63,7 +63,7 @@ def test_every_variable_is_a_setting() -> None:
 def test_the_settings_file_is_accepted() -> None:
     (text,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     settings = Settings(**tomllib.loads(text))
-    assert set(settings.topic_partitions) == {topic.name for topic in topics.ALL if topic.partitions == topics.IMU_RAW.partitions}
+    assert set(settings.topic_partitions) == {topic.name for topic in topics.CO_PARTITIONED}
     assert len(set(settings.topic_partitions.values())) == 1
 
 

@@ -13,9 +13,11 @@ import pytest
 
 from models.data.recordings import Recording, load_recordings
 from streams import topics
-from streams.messages import ImuChunk
+from streams.messages import IdentityEvent, ImuChunk
 from streams.settings import Settings
+from streams.topics import IDENTITY_EVENTS
 from tests.support.brokers import broker_kinds
+from tests.support.identity import assert_same_decisions, publish_gallery, templates_of, undisturbed_identity
 from tests.support.pipeline import (
     LocalWorker,
     chunks_of,
@@ -28,6 +30,7 @@ from tests.support.pipeline import (
     until,
     until_seen,
 )
+from workers.identity.worker import IdentityWorker
 from workers.inertial.worker import InertialWorker
 
 CHUNKS_S = (0.25, 1.0, 2.56)
@@ -52,21 +55,31 @@ def in_three_chunkings(walks: list[Recording], chunkings_s: tuple[float, ...]) -
 @pytest.mark.parametrize("max_batch", [5, 60, 4000])
 @pytest.mark.parametrize("broker_kind", broker_kinds())
 async def test_chunks_batches_and_owners_change_nothing(settings: Settings, walks: list[Recording], max_batch: int) -> None:
+    """From raw samples to identity events: one of the two people is enrolled, the other is not."""
     settings = settings.model_copy(update={"max_batch": max_batch, "commit_every_s": 0.2})
-    reference = await asyncio.to_thread(undisturbed, in_three_chunkings(walks, (1.0, 1.0, 1.0)))
-    expected = ordered_ids(reference.values())
-    assert count(expected) > 250
+    cut = list((await asyncio.to_thread(undisturbed, in_three_chunkings(walks, (1.0, 1.0, 1.0)))).values())
+    someone = walks[0].subject
+    templates = templates_of(
+        undisturbed_identity(cut), [key for key in sorted({o.key.decode() for o in cut}) if key.startswith(someone)][:1]
+    )
+    reference = [*cut, *await asyncio.to_thread(undisturbed_identity, cut, templates)]
+    expected = ordered_ids(reference)
+    assert count(expected) > 750
+    decided = [IdentityEvent.from_bytes(o.value) for o in reference if o.topic == IDENTITY_EVENTS.name]
+    assert {someone} == {event.subject for event in decided if event.subject}
+    await publish_gallery(settings, templates)
     messages = sorted(in_three_chunkings(walks, CHUNKS_S), key=lambda chunk: (chunk.session != "s", chunk.start_ns))
     third = len(messages) // 3
 
     async def some_events() -> bool:
-        return count(await seen_by_a_subscriber(settings)) > 0
+        return count(await seen_by_a_subscriber(settings, [IDENTITY_EVENTS.name])) > 0
 
-    async with LocalWorker(settings, InertialWorker(settings)) as first:
+    async with LocalWorker(settings, InertialWorker(settings)) as first, LocalWorker(settings, IdentityWorker(settings)) as second:
         await send(settings, messages[:third])
         await until(some_events, 60, "first events")
-        async with LocalWorker(settings, InertialWorker(settings)):
-            await send(settings, messages[third : 2 * third])  # both have partitions
-            await first.stop()
+        async with LocalWorker(settings, InertialWorker(settings)), LocalWorker(settings, IdentityWorker(settings)):
+            await send(settings, messages[third : 2 * third])  # two of each role have partitions
+            await asyncio.gather(first.stop(), second.stop())
             await send(settings, messages[2 * third :])
             await until_seen(settings, expected)
+    await assert_same_decisions(settings, reference)

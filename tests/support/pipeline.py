@@ -204,6 +204,11 @@ class WorkerProcess:
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         return self
 
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
     def is_ready(self) -> bool:
         """Whether /readyz says so.  Fails with the log when the process has ended."""
         assert self._process is not None and self._process.poll() is None, f"{self.role} ended:\n{self.log()[-3000:]}"

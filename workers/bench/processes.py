@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 START_WITHIN_S = 120.0
-READ_EVERY_S = 0.5
+READ_EVERY_S = 1.0
 """Reading the metrics costs the worker a few milliseconds: seldom enough not to count."""
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 

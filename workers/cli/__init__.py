@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from models.data.recordings import RecordingError
 from streams.errors import GaitstreamError
@@ -38,7 +40,14 @@ def read_settings(config: Path | None = None, **given: object) -> Settings:
     """Settings with those that were given on the command line on top.  Exits with a sentence when one is wrong."""
     try:
         return Settings.read(config, **{name: value for name, value in given.items() if value is not None})
-    except (ValidationError, ValueError) as error:
+    except ValidationError as error:
+        for wrong in error.errors(include_url=False):
+            name = ".".join(str(part) for part in wrong["loc"])
+            field = Settings.model_fields.get(str(wrong["loc"][0])) if wrong["loc"] else None
+            shown = "" if field and field.annotation == SecretStr | None else f" (it is {wrong['input']!r})"
+            typer.secho(f"settings: {name}: {wrong['msg']}{shown}", fg="red", err=True)
+        raise typer.Exit(2) from None
+    except (ValueError, SettingsError) as error:
         typer.secho(f"settings: {error}", fg="red", err=True)
         raise typer.Exit(2) from None
 
@@ -65,6 +74,13 @@ def main() -> None:
     """Entry point: errors that gaitstream raises on purpose are told in a sentence, with exit code 1."""
     try:
         app()
-    except (GaitstreamError, RecordingError) as error:
-        typer.secho(f"{error}", fg="red", err=True)
+    except _told() as error:
+        text = f"no broker answers: {error}" if isinstance(error, KafkaConnectionError) else f"{error}"
+        typer.secho(text, fg="red", err=True)
         sys.exit(1)
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """Errors whose text is written for people.  Those of the networks exist only where networks were loaded (torch takes a second)."""
+    registry = sys.modules.get("models.registry")
+    return (GaitstreamError, RecordingError, KafkaError, *((registry.RegistryError,) if registry else ()))

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from streams.errors import Misconfigured
+from streams.settings import check_bootstrap
 from workers.supervisor import ROLES, Supervisor, free_port
 
 if TYPE_CHECKING:
@@ -74,24 +76,41 @@ def up(
 
     settings: Settings = context.obj
     embedded = bootstrap is None and "bootstrap" not in settings.model_fields_set
-    chosen = [Role(role.strip()).value for role in roles.split(",") if role.strip()]
+    chosen = [role.strip() for role in roles.split(",") if role.strip()]
+    if unknown := [role for role in chosen if role not in ROLES]:
+        raise typer.BadParameter(f"{', '.join(unknown)}: roles are {', '.join(ROLES)}", param_hint="--roles")
     folder = data or settings.data_dir
     settings = settings.model_copy(update={"data_dir": folder} | ({"bootstrap": bootstrap} if bootstrap else {}))
+    try:
+        check_bootstrap(settings.bootstrap)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--bootstrap") from None
     configure_logs(settings, "supervisor")
 
     async def supervise() -> None:
         stopping = stop_event()
         broker_dir = folder / "broker" if embedded else None
         supervisor = Supervisor(settings, roles=chosen, broker_dir=broker_dir, metrics_port=metrics_port)
+        starting = asyncio.create_task(_start(supervisor))
+        stopped = asyncio.create_task(stopping.wait())
         try:
-            await supervisor.start()
-            await supervisor.ready()
-            typer.secho(f"ready: {', '.join(chosen)} on {settings.bootstrap}", fg="green", err=True)
-            await stopping.wait()
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                typer.secho(f"ready: {', '.join(chosen)} on {settings.bootstrap}", fg="green", err=True)
+                await stopped
         finally:
+            for task in (starting, stopped):
+                task.cancel()
+            await asyncio.wait({starting, stopped})
             await supervisor.stop()
 
     run_async(supervise())
+
+
+async def _start(supervisor: Supervisor) -> None:
+    await supervisor.start()
+    await supervisor.ready()
 
 
 def broker(
@@ -101,8 +120,12 @@ def broker(
 ) -> None:
     """The embedded single-node broker: for demos, tests and one machine; production is Apache Kafka."""
     from streams.broker import serve
+    from streams.broker.embedded import DirectoryInUse, NotLoopback
 
-    serve(data, host, port, ready=lambda bootstrap: typer.echo(bootstrap))
+    try:
+        serve(data, host, port, ready=lambda bootstrap: typer.echo(bootstrap))
+    except (NotLoopback, DirectoryInUse, OSError) as error:
+        raise Misconfigured(f"the broker cannot start: {error}") from None
 
 
 def worker(context: typer.Context, role: Role) -> None:
@@ -112,8 +135,12 @@ def worker(context: typer.Context, role: Role) -> None:
     settings: Settings = context.obj
     configure_logs(settings, role.value)
     if role is Role.CONTROL:
+        from streams.provision import ensure_topics
         from workers.control import run as run_control
 
+        # Faust would create the topics of its agents itself, with another number of partitions, and not the folder's parents.
+        run_async(ensure_topics(settings))
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
         run_control(settings)
         return
     run_async(_data_plane(settings, role))

@@ -258,7 +258,8 @@ class IdentityWorker:
     # ---- commits and restarts ----------------------------------------------------------------------------------------------------
 
     def tick(self, at: TopicPartition, now_ns: int) -> Outcome:
-        """Walks silent for `idle_release_s` are forgotten."""
+        """Walks silent for `idle_release_s` are forgotten, and so are people erased meanwhile, although nobody walks."""
+        self._update_gallery()
         oldest_ns = now_ns - int(self.settings.idle_release_s * 1e9)
         for name in [n for n, walk in self._walks.items() if n[0] == at and walk.last_received_ns < oldest_ns]:
             del self._walks[name]

@@ -48,7 +48,7 @@ def weights(task: EmbeddingTask) -> torch.Tensor:
 
 def test_the_same_seed_gives_the_same_weights_and_a_killed_run_resumes_to_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = task()
-    history = engine.fit(whole, OPTIONS, tmp_path / "whole")
+    history, _ = engine.fit(whole, OPTIONS, tmp_path / "whole")
     assert [row["epoch"] for row in history] == [0, 1, 2]
 
     class KilledError(Exception):
@@ -67,7 +67,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_killed_run_resumes_to_them(t
     with pytest.raises(KilledError):
         engine.fit(killed, OPTIONS, tmp_path / "killed")
     resumed = task()
-    again = engine.fit(resumed, OPTIONS, tmp_path / "killed")
+    again, _ = engine.fit(resumed, OPTIONS, tmp_path / "killed")
     assert [row["score"] for row in again] == pytest.approx([row["score"] for row in history], abs=1e-6)
     assert torch.allclose(weights(resumed), weights(whole), atol=1e-6)
 
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_weights_and_a_killed_run_resumes_to_them(t
 def test_a_checkpoint_of_other_options_is_not_resumed(tmp_path: Path) -> None:
     one = replace(OPTIONS, epochs=1)
     engine.fit(task(), one, tmp_path)
-    assert len(engine.fit(task(), replace(one, seed=5), tmp_path)) == 1  # began again: a resumed run would have had nothing to do
+    assert len(engine.fit(task(), replace(one, seed=5), tmp_path)[0]) == 1  # began again: a resumed run would have had nothing to do
 
 
 def test_learning_rate_rises_and_falls() -> None:
