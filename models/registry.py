@@ -18,7 +18,7 @@ import safetensors
 import safetensors.torch
 from torch import nn
 
-from models.inertial.channels import PREPROCESSING
+from models.inertial.channels import STREAM_PREPROCESSING, WINDOW_PREPROCESSING
 from models.inertial.embedder import GaitEmbedder
 from models.inertial.extractor import WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
@@ -86,7 +86,7 @@ NETWORKS: dict[str, NetworkEntry] = {
             EXTRACTION,
             WalkTCN,
             f"{WalkTCN.CONTEXT} + {WalkTCN.BLOCK} + {WalkTCN.LOOKAHEAD} samples x 6 axes, 50 Hz",
-            PREPROCESSING,
+            STREAM_PREPROCESSING,
             "streaming walking extractor, temporal convolutions on orientation-free channels",
             default=True,
         ),
@@ -95,7 +95,7 @@ NETWORKS: dict[str, NetworkEntry] = {
             EMBEDDING,
             GaitTCN,
             f"{GaitTCN.WINDOW} samples x 6 axes, 50 Hz",
-            PREPROCESSING,
+            WINDOW_PREPROCESSING,
             "gait embedding, temporal convolutions on orientation-free channels, metric learning",
             default=True,
         ),

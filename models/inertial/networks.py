@@ -84,15 +84,15 @@ class GaitTCN(nn.Module):
     WINDOW, HOP, DIM = 128, 64, 64
     """Grid samples at 50 Hz: windows of 2.56 s every 1.28 s."""
 
-    HEADING_DROPOUT = 0.3
-    """Share of training windows without the heading channels, whose sign and axis are not always right: the network must do without."""
+    HEADING_DROPOUT = 0.2
+    """Share of training windows without the heading channels, whose axis is not always right: the network must do without."""
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.channels = WindowChannels()
         self.trunk = nn.Sequential(
-            ConvNorm(INVARIANT_CHANNELS + HEADING_CHANNELS, 48, 9, stride=2),
-            ConvNorm(48, width, 5, stride=2),
+            ConvNorm(INVARIANT_CHANNELS + HEADING_CHANNELS, 2 * width // 3, 9, stride=2),
+            ConvNorm(2 * width // 3, width, 5, stride=2),
             Residual(width, 3),
             ConvNorm(width, 2 * width, 3, stride=2),
             Residual(2 * width, 3),

@@ -24,6 +24,9 @@ from models.training.options import TrainOptions, load_people, split_people
 from models.training.scoring import Embed, calibrate
 from models.types import Float32
 
+CALIBRATION_WALKERS = 60
+"""Simulated walkers per group of calibration: 3,540 impostor pairs of people are plenty."""
+
 PLACEMENTS = ("pocket_front", "pocket_back", "waist", "wrist")
 """Where simulated walkers carry the device when an extractor is trained: the real sets know the front pocket and the wrist only."""
 
@@ -94,12 +97,12 @@ def _train_embedder(
 ) -> tuple[GaitTCN, dict[str, Any]]:
     training, held_out = split_people(recordings)
     network, history, best = _fit_embedder(entry, training, held_out, options, run_dir)
-    groups: list[tuple[Embed, Sequence[Recording]]] = [(embed_with(network), held_out)]
+    groups: list[tuple[Embed, Sequence[Recording]]] = [(embed_with(network), calibration_people(held_out))]
     for fold in range(options.folds):
         inside, outside = split_people(recordings, fold, options.folds)
         other, _, _ = _fit_embedder(entry, inside, outside, options, run_dir / f"fold{fold}")
         groups = groups[1:] if fold == 0 else groups
-        groups.append((embed_with(other), outside))
+        groups.append((embed_with(other), calibration_people(outside)))
     error = fit_quality(network, training, options.seed)
     return network, {
         "held_out": best,
@@ -107,6 +110,14 @@ def _train_embedder(
         "quality_mean_squared_error": error,
         **_calibration(groups, f"cross-fitted over {options.folds} folds of people" if options.folds else "people held out from training"),
     }
+
+
+def calibration_people(held_out: list[Recording]) -> list[Recording]:
+    """The held-out recordings, with the simulated walkers seen for longer: probes of many windows need long walks of all sources alike, or
+    the scores of short and long probes would describe different people."""
+    real = [recording for recording in held_out if recording.source != SOURCE]
+    seeds = sorted({int(recording.subject.removeprefix("sim")) for recording in held_out if recording.source == SOURCE})
+    return real + simulate(seeds[:CALIBRATION_WALKERS], sessions=2, duration_s=40.0)
 
 
 def _calibration(groups: Sequence[tuple[Embed, Sequence[Recording]]], how: str) -> dict[str, Any]:

@@ -59,7 +59,7 @@ async def run_live(settings: Settings, phones: int, seconds: int, folder: Path) 
         await generator.start()
         ended = asyncio.create_task(generator.finish(WARM_UP_S + seconds + 120.0))
         quiet = 0
-        while quiet < 3:  # after the generator's end the last windows still arrive
+        while quiet < 2:  # after the generator's end the last windows still arrive
             records = await consumer.getmany(timeout_ms=1000)
             now_ns = time.time_ns()
             arrivals += [(now_ns, record) for found in records.values() for record in found]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MIX = ("walk", "still", "vehicle", "still", "walk", "still", "daily", "still", "vehicle", "still")
 """Dealt out in turn: two phones in ten are on somebody who walks all the time, one on somebody who does so now and then."""
 
-RECORDINGS = 20
+RECORDINGS = len(MIX)
 RATE_HZ = 50.0
 GROUPS_PER_S = 100
 """The live phones begin in this many groups spread over a second: a message every 10 ms at the coarsest, as independent phones would."""
@@ -33,7 +33,7 @@ BROKER_TOPIC, FAUST_TOPIC = "bench.broker", "bench.faust.events"
 
 def phone_pool() -> PhonePool:
     """The phones of every measurement; `walking_share` says how much of their time is level walking."""
-    return PhonePool(recordings=RECORDINGS, scripts=MIX, rate_hz=RATE_HZ)
+    return PhonePool(recordings=RECORDINGS, loop_s=60.0, scripts=MIX, rate_hz=RATE_HZ)
 
 
 def messages(phones: PooledPhones, names: list[str], second: int, start_ns: int) -> Iterator[tuple[bytes, bytes]]:

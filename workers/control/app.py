@@ -1,27 +1,32 @@
-"""The Faust application: delivers commands, each carried out once.
+"""The Faust application: delivers commands one after the other, keeps what was answered in a table, wakes for what has expired.
 
-Faust commits past an event whose agent raised and never retries, so the agent catches everything itself.  What a command will do
-is written to a table before it is done: a command that is delivered again (the worker died meanwhile) does the same, and is answered.
+Facts about Faust that shape it: it commits past an event whose agent raised and never tries again, so the executor catches
+everything; with concurrency above one it commits past unfinished events, so there is one; after a crash the group waits for the
+session timeout, so that is short.
 """
 
 from __future__ import annotations
 
-import base64
-import json
+import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
 import faust
 import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from mode import Service
 from yarl import URL
 
-from streams import topics
-from streams.errors import BadMessage, ProcessingFailed, Refused
-from streams.messages import Command, Template
+from streams import metrics, topics
+from streams.clients import consumer_of
+from workers.control.enrol import EmbeddingSpace
+from workers.control.executor import Executor
+from workers.control.gallery import GalleryView
+from workers.control.health import ControlHealth
 from workers.control.http import Api
-from workers.control.operations import Change
-from workers.control.state import Control
+from workers.control.retention import Retention
+from workers.control.writer import Writer
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -31,101 +36,111 @@ log = structlog.get_logger()
 EXPIRY_EVERY_S = 60.0
 """How often templates past their expiry are erased; they stop matching at once, in the identity workers."""
 
-REMEMBER_S = 7 * 86400.0
-"""Commands are kept as long: after it, none can be delivered again."""
+PULSE_EVERY_S = 2.0
 
 
-def create_app(settings: Settings) -> faust.App:
-    """The application with its agent, table and timers."""
-    app = faust.App(
+def create_app(settings: Settings, *, expiry_every_s: float = EXPIRY_EVERY_S) -> faust.App:
+    """The application with its agent, table, timers and HTTP API."""
+    app = _faust_app(settings)
+    view, writer = GalleryView(settings), Writer(settings)
+    space = EmbeddingSpace.of_site(settings)
+    executor = Executor(settings, view, writer, space)
+    health = ControlHealth(view, executor)
+    api = Api(settings, view, writer, health, space.name)
+    retention = Retention(view, writer)
+    done = app.Table("commands-done", key_type=bytes, value_type=bytes, partitions=settings.partitions(topics.COMMANDS))
+    commands = app.topic(
+        topics.COMMANDS.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", allow_empty=True,
+        partitions=settings.partitions(topics.COMMANDS),
+    )  # fmt: skip
+    loaded = asyncio.Event()
+    signals: Any = app  # the types of mode's signals do not take a coroutine function
+
+    class Plane(Service):
+        """What the agent stands on: started with the application, before the first command."""
+
+        async def on_start(self) -> None:
+            await writer.start()
+            await view.start()
+            await api.start()
+            loaded.set()
+
+        async def on_stop(self) -> None:
+            await api.stop()
+            await view.stop()
+            await writer.stop()
+
+    app.service(Plane)
+
+    @app.agent(commands, concurrency=1)
+    async def carry_out(stream: Any) -> None:
+        await loaded.wait()
+        async for event in stream.events():
+            await executor.handle(event.message, done)
+            await event.app.producer.flush()
+            metrics.LAST_PROGRESS.labels("control").set_to_current_time()
+
+    @signals.on_partitions_assigned.connect
+    async def assigned(sender: Any, *given: Any, **_: Any) -> None:
+        mine = [TopicPartition(tp.topic, tp.partition) for tp in given[0] if tp.topic == topics.COMMANDS.name]
+        executor.ours_from = await _ends(settings, mine)
+        metrics.REBALANCES.labels("control").inc()
+
+    @signals.on_rebalance_complete.connect
+    async def complete(sender: Any, *given: Any, **_: Any) -> None:
+        health.assigned = True
+
+    @signals.on_partitions_revoked.connect
+    async def revoked(sender: Any, *given: Any, **_: Any) -> None:
+        health.assigned = False
+
+    @app.timer(PULSE_EVERY_S)
+    async def pulse() -> None:
+        health.pulse_s = time.monotonic()
+        health.show()
+
+    @app.timer(expiry_every_s)
+    async def keep() -> None:
+        if loaded.is_set():
+            try:
+                await retention.look()
+            except KafkaError as error:  # a timer that raises would end the application
+                log.warning("expiry must wait: the broker does not answer", error=repr(error))
+
+    return app
+
+
+def _faust_app(settings: Settings) -> faust.App:
+    return faust.App(
         settings.group("control"),
         broker=[URL(f"kafka://{server}") for server in settings.bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",
         web_enabled=False,
-        topic_allow_declare=True,
-        topic_disable_leader=True,
+        topic_disable_leader=True,  # nothing here needs one: timers ask through commands, which are carried out once
         topic_replication_factor=1,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 4,
+        broker_commit_interval=0.5,
         stream_wait_empty=True,
         stream_buffer_maxsize=16,
+        stream_recovery_delay=0.0,
         processing_guarantee="at_least_once",
-        broker_commit_interval=0.5,
         datadir=str(settings.data_dir / "control"),
     )
-    control = Control(settings)
-    api = Api(settings, control)
-    plans = app.Table(f"{settings.group('control')}-plans", key_type=str, value_type=str, partitions=settings.partitions(topics.COMMANDS))
-    commands = app.topic(topics.COMMANDS.name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", acks=True)
-
-    @app.service
-    class _Plane(Service):
-        async def on_start(self) -> None:
-            await control.start()
-            await api.start()
-
-        async def on_stop(self) -> None:
-            await api.stop()
-            await control.stop()
-
-    @app.agent(commands, concurrency=1)
-    async def carry_out(stream: Any) -> None:
-        async for event in stream.events():
-            await _carry_out(control, plans, event)
-
-    @app.timer(EXPIRY_EVERY_S)
-    async def _expire() -> None:
-        try:
-            if control.ready() is None:
-                await control.expire()
-            oldest = time.time() - REMEMBER_S
-            for key, value in list(plans.items()):
-                if json.loads(value)["at_s"] < oldest:
-                    plans.pop(key)
-        except Exception as error:  # a timer that raises would end the application
-            log.error("expiry failed", error=repr(error), exc_info=error)
-
-    return app
 
 
-async def _carry_out(control: Control, plans: Any, event: Any) -> None:
-    """One event; never raises (Faust would lose it)."""
-    record = event.message
+async def _ends(settings: Settings, partitions: list[TopicPartition]) -> dict[int, int]:
+    """End offset of each partition now; partitions are left out, and so held to be an earlier owner's, if the broker does not answer."""
+    consumer = consumer_of(settings)
     try:
-        await control.loaded()
-        command = Command.from_bytes(event.value)
-    except BadMessage as error:
-        await control.letter(error, record.key, event.value, record.partition, record.offset)
-        return
-    try:
-        kept = plans.get(command.id)
-        plan = _plan_of(kept) if kept is not None else None
-        if plan is None:
-            plan = await control.plan(command)
-            plans[command.id] = _text_of(plan)
-            await event.app.producer.flush()
-        await control.apply(plan)
-        await control.reply(command, result=plan.result)
-    except Refused as error:
-        await control.reply(command, error=str(error))
-    except Exception as error:
-        log.error("a command failed", kind=command.kind, error=repr(error), exc_info=error)
-        failure = ProcessingFailed(f"{type(error).__name__}: {error}")
-        await control.letter(failure, record.key, event.value, record.partition, record.offset)
-        await control.reply(command, error=f"the command failed: {failure}")
-
-
-def _text_of(plan: Change) -> str:
-    """A plan as a table keeps it (Faust's tables hold JSON)."""
-    written = [base64.b64encode(t.to_bytes()).decode() for t in plan.written]
-    return json.dumps({"at_s": time.time(), "written": written, "erased": [key.decode() for key in plan.erased], "result": plan.result})
-
-
-def _plan_of(text: str) -> Change:
-    fields = json.loads(text)
-    written = [Template.from_bytes(base64.b64decode(row)) for row in fields["written"]]
-    return Change(written, [key.encode() for key in fields["erased"]], fields["result"])
+        await consumer.start()
+        return {at.partition: end for at, end in (await consumer.end_offsets(partitions)).items()} if partitions else {}
+    except KafkaError as error:
+        log.warning("end offsets are not known, every command is looked for in the past", error=repr(error))
+        return {}
+    finally:
+        await consumer.stop()
 
 
 def _credentials(settings: Settings) -> Any:

@@ -3,73 +3,73 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from aiokafka.partitioner import murmur2
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from models.matching import Gallery
+from models.calibration import ScoreCalibration
+from models.matching import DecisionPolicy, Gallery
 from models.matching.enrolment import already_enrolled, build_templates
+from models.registry import EMBEDDING, find_network, read_card
 from streams import topics
 from streams.clients import read_partitions
-from streams.errors import Refused
+from streams.errors import BadMessage
 from streams.messages import EmbeddingRecord, Template
-from streams.messages.fields import Name, Nanoseconds, OptionalText, stable_id
+from streams.messages.fields import stable_id
+from workers.control.arguments import EnrolArguments, arguments_of
+from workers.control.gallery import Change
+from workers.control.refusal import Refusal
+from workers.identity.site import read_site
 
 if TYPE_CHECKING:
-    from models.matching import DecisionPolicy
     from streams.messages import Command
     from streams.settings import Settings
+    from workers.control.gallery import GalleryView
+
+RECENT_S = (600.0, 7200.0)
+"""`last_s` counts back from the newest embedding of a device: looked for in the last minutes, then hours, then everywhere."""
 
 
-class EnrolArguments(BaseModel):
-    """What an enrol command says: whose stream, which stretch of time (or the last seconds), and what the person agreed to."""
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """The space that this site embeds in, and how alike two walks must be there to be one person's."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    name: str
+    policy: DecisionPolicy
 
-    stream_key: Name
-    from_ns: Nanoseconds | None = None
-    to_ns: Nanoseconds | None = None
-    last_s: float | None = Field(default=None, gt=0)
-    consent: OptionalText = ""
-    expires_ns: Nanoseconds | None = None
-
-
-def arguments_of(command: Command, family: type[BaseModel]) -> Any:
-    """Checked arguments of a command.  Raises Refused that names the field."""
-    try:
-        return family.model_validate(command.arguments)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise Refused(f"{command.kind}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    @classmethod
+    def of_site(cls, settings: Settings) -> EmbeddingSpace:
+        """As the identity workers use it; reads the model card only, no network is loaded."""
+        card = read_card(find_network(settings.embedder, EMBEDDING).name)
+        name = str(card["space"])
+        site = read_site(settings.site_calibration).impostors(name) if settings.site_calibration else None
+        return cls(name, DecisionPolicy(ScoreCalibration.from_card(card), settings.target_fpir, settings.min_windows, site=site))
 
 
-async def enrol(settings: Settings, command: Command, gallery: dict[bytes, Template], policy: DecisionPolicy, space: str) -> list[Template]:
-    """New templates of the command's subject.  Raises Refused in words: too little walking, two people, enrolled as somebody else."""
-    wanted: EnrolArguments = arguments_of(command, EnrolArguments)
+async def enrol(settings: Settings, command: Command, view: GalleryView, space: EmbeddingSpace) -> Change:
+    """New templates of the command's subject.  Raises Refusal in words: too little walking, two people, enrolled as somebody else."""
+    wanted = arguments_of(command, EnrolArguments)
     records = await embeddings_of(settings, wanted)
-    spaces = {record.space for record in records}
-    if not records:
-        raise Refused(f"no walking of {wanted.stream_key} is known in that time; devices are named as they publish")
-    if spaces != {space}:
-        raise Refused(
-            f"the walking of {wanted.stream_key} is in space {', '.join(sorted(spaces))}, this site embeds in {space}: let them walk again"
-        )
+    _check_space(wanted, records, space.name)
     vectors_ND = np.stack([np.asarray(record.vector, np.float32) for record in records])
     result = build_templates(vectors_ND, [record.quality for record in records], [record.start_ns for record in records])
     if result.reasons:
-        raise Refused("; ".join(result.reasons))
-    other = already_enrolled(
-        as_gallery(gallery, space, vectors_ND.shape[1]), result.templates, policy, subject=command.subject, now_ns=time.time_ns()
-    )
+        why = "too_little_walking" if result.reasons[0].startswith(("too little", "poor signal")) else "two_people"
+        raise Refusal("; ".join(result.reasons), why)
+    known = gallery_of(view, space.name, vectors_ND.shape[1])
+    other = already_enrolled(known, result.templates, space.policy, subject=command.subject, now_ns=time.time_ns())
     if other is not None:
-        raise Refused(f"this walk is already enrolled as {other}; use gallery merge or rename if it is the same person")
-    return [
+        text = f"this walk is already enrolled as {other}; use gallery merge or rename if it is the same person"
+        raise Refusal(text, "already_enrolled")
+    # Ids follow from the command: whoever carries it out again writes the same keys.
+    prefix = stable_id(command.id)[:16]
+    written = [
         Template(
             subject=command.subject,
-            template_id=stable_id(command.id, index)[:16],
-            space=space,
+            template_id=f"{prefix}-{index}",
+            space=space.name,
             vector=np.asarray(new.vector_D, np.float32),
             quality=float(new.quality),
             windows=new.windows,
@@ -83,36 +83,89 @@ async def enrol(settings: Settings, command: Command, gallery: dict[bytes, Templ
         )
         for index, new in enumerate(result.templates)
     ]
+    keys = {t.key for t in written}
+    before = [t.key for t in view.current() if t.subject == command.subject and t.key not in keys]
+    answer = {
+        "templates": len(written),
+        "windows": sum(t.windows for t in written),
+        "quality": round(result.mean_quality, 3),
+        "from_ns": written[0].from_ns,
+        "to_ns": written[-1].to_ns,
+        "space": space.name,
+        "replaced": len(before) if wanted.replace else 0,
+    }
+    return Change(written=written, erased=before if wanted.replace else [], result=answer)
+
+
+def _check_space(wanted: EnrolArguments, records: list[EmbeddingRecord], space: str) -> None:
+    if not records:
+        text = f"no walking of {wanted.stream_key} is known in that time (none of the windows that are needed); devices are named as they publish"
+        raise Refusal(text, "too_little_walking")
+    spaces = {record.space for record in records}
+    if len(spaces) > 1:
+        text = f"the walking of {wanted.stream_key} in that time is in {len(spaces)} spaces ({', '.join(sorted(spaces))}): choose a shorter time"
+        raise Refusal(text, "mixed_spaces")
+    if spaces != {space}:
+        text = f"the walking of {wanted.stream_key} is in space {spaces.pop()}, this site embeds in {space}: let them walk again"
+        raise Refusal(text, "other_space")
+    if len({len(record.vector) for record in records}) > 1 or not all(usable(record) for record in records):
+        raise Refusal(f"embeddings of {wanted.stream_key} are not vectors of one length, finite and of length 1", "mixed_spaces")
+
+
+def usable(record: EmbeddingRecord) -> bool:
+    """Whether the vector is what its type promises: finite, of unit length."""
+    return bool(abs(float(np.linalg.norm(np.asarray(record.vector, np.float64))) - 1.0) < 1e-2)
 
 
 async def embeddings_of(settings: Settings, wanted: EnrolArguments) -> list[EmbeddingRecord]:
-    """The stream's embeddings of that time, oldest first.  Looks where publishers put the key by default, then everywhere."""
+    """The stream's embeddings of the wanted time, oldest first, each once.
+
+    Looks where publishers put the key by default, then in every partition.
+    """
+    if wanted.last_s is None:
+        records = await _found(settings, wanted.stream_key, wanted.from_ns)
+        begin_ns, end_ns = wanted.from_ns or 0, wanted.to_ns
+    else:
+        newest_ns = await _newest(settings, wanted.stream_key)
+        begin_ns, end_ns = newest_ns - int(wanted.last_s * 1e9), None
+        records = await _found(settings, wanted.stream_key, begin_ns) if newest_ns else []
+    inside = [r for r in records if r.start_ns >= begin_ns and (end_ns is None or r.end_ns <= end_ns)]
+    return sorted(inside, key=lambda record: record.start_ns)
+
+
+async def _newest(settings: Settings, stream_key: str) -> int:
+    """End of the stream's newest embedding in ns since the epoch, 0 when there is none."""
+    now_ns = time.time_ns()
+    for since_ns in (*(now_ns - int(back_s * 1e9) for back_s in RECENT_S), None):
+        if found := await _found(settings, stream_key, since_ns):
+            return max(record.end_ns for record in found)
+    return 0
+
+
+async def _found(settings: Settings, stream_key: str, since_ns: int | None) -> list[EmbeddingRecord]:
+    """Embeddings of a stream that reached the broker since a time.  None is before its data time by more than the clock tolerance."""
+    key = stream_key.encode()
     count = settings.partitions(topics.EMBEDDINGS)
-    likely = (murmur2(wanted.stream_key.encode()) & 0x7FFFFFFF) % count
-    since_ms = None if wanted.from_ns is None else wanted.from_ns // 1_000_000 - int(settings.clock_ahead_s * 1000)
+    likely = (murmur2(key) & 0x7FFFFFFF) % count
+    since_ms = None if since_ns is None else max(0, since_ns // 1_000_000 - int(settings.clock_ahead_s * 1000))
     found: dict[str, EmbeddingRecord] = {}
     for partitions in ([likely], [p for p in range(count) if p != likely]):
         async for record in read_partitions(settings, topics.EMBEDDINGS.name, partitions, since_ms=since_ms):
-            if record.key == wanted.stream_key.encode():
-                embedding = EmbeddingRecord.from_bytes(record.value)
+            if record.key == key:
+                try:
+                    embedding = EmbeddingRecord.from_bytes(record.value)
+                except BadMessage:
+                    continue  # not a pipeline's; it enrols nobody
                 found[embedding.id] = embedding
         if found:
             break
-    records = sorted(found.values(), key=lambda record: record.start_ns)
-    if wanted.last_s is not None and records:
-        begin_ns = records[-1].end_ns - int(wanted.last_s * 1e9)
-        records = [record for record in records if record.start_ns >= begin_ns]
-    return [
-        record
-        for record in records
-        if (wanted.from_ns is None or record.start_ns >= wanted.from_ns) and (wanted.to_ns is None or record.end_ns <= wanted.to_ns)
-    ]
+    return list(found.values())
 
 
-def as_gallery(templates: dict[bytes, Template], space: str, dim: int) -> Gallery:
+def gallery_of(view: GalleryView, space: str, dim: int) -> Gallery:
     """The templates of one space as something to match against."""
     gallery = Gallery(space, dim)
-    for t in templates.values():
-        if t.space == space:
+    for t in view.templates.values():
+        if t.space == space and len(t.vector) == dim:
             gallery.put(t.subject, t.template_id, t.vector, quality=t.quality, windows=t.windows, expires_ns=t.expires_ns, space=space)
     return gallery

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import binascii
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.matching.vectors import unit_rows
 from streams import topics
 from streams.clients import producer_of
 from streams.errors import Refused
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from streams.settings import Settings
+
+FORMAT = "gaitstream-gallery"
+UNIT_TOLERANCE = 1e-3
+"""A vector that is this far from unit length was not written by an export."""
+
+MOST_DIM = 4096
 
 
 def subjects_of(templates: Iterable[Template]) -> list[dict[str, Any]]:
@@ -48,37 +54,39 @@ def subjects_of(templates: Iterable[Template]) -> list[dict[str, Any]]:
 
 
 def export_lines(templates: Iterable[Template]) -> list[str]:
-    """One JSON object per template; the vector as base64 of little-endian float32."""
+    """A first line that says what this is and how many follow; then one JSON object per template, the vector as base64 of float32 (LE)."""
     lines = []
     for template in templates:
         fields = template.model_dump(exclude={"vector"})
         vector = np.asarray(template.vector, "<f4")
         lines.append(json.dumps(fields | {"dim": len(vector), "vector": base64.b64encode(vector.tobytes()).decode()}))
-    return lines
+    head = json.dumps({"format": FORMAT, "v": 1, "templates": len(lines), "exported_ns": time.time_ns()})
+    return [head, *lines]
 
 
 def parse_lines(text: str, space: str | None) -> list[Template]:
     """Templates from an export.  Raises Refused that names the line; `space` None takes any space (they match nothing until it is used)."""
-    templates = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            fields = json.loads(line)
-            vector = np.frombuffer(base64.b64decode(fields["vector"], validate=True), "<f4")
-            template = Template.model_validate(fields | {"vector": unit_rows(vector[None], fields["dim"])[0]})
-        except (ValueError, KeyError, TypeError) as error:
-            raise Refused(f"line {number} is not an exported template: {str(error).splitlines()[-1]}") from None
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    if not lines:
+        raise Refused("there are no templates in the import")
+    head = _json(*lines[0])
+    if head.get("format") != FORMAT or head.get("v") != 1:
+        raise Refused(f"line 1 must be the head of an export, {FORMAT} version 1")
+    templates: dict[bytes, Template] = {}
+    for number, line in lines[1:]:
+        template = _template(number, _json(number, line))
         if space is not None and template.space != space:
             raise Refused(f"line {number} is of space {template.space}, this site embeds in {space}: enrol again, or force")
-        templates.append(template)
-    if not templates:
-        raise Refused("there are no templates in the import")
-    return templates
+        templates[template.key] = template
+    if len(templates) != head.get("templates"):
+        raise Refused(f"the export says {head.get('templates')} templates, {len(templates)} are here: it is cut short or was changed")
+    if len({(t.space, len(t.vector)) for t in templates.values()}) != len({t.space for t in templates.values()}):
+        raise Refused("vectors of one space must have one length")
+    return list(templates.values())
 
 
 async def import_templates(settings: Settings, templates: list[Template], actor: str) -> None:
-    """Write templates to the gallery and note it in the audit trail."""
+    """Write templates to the gallery, note it in the audit trail.  Doing it again changes nothing.  Raises KafkaError."""
     producer = producer_of(settings)
     await producer.start()
     try:
@@ -88,3 +96,28 @@ async def import_templates(settings: Settings, templates: list[Template], actor:
         await asyncio.gather(*[await producer.send(topics.AUDIT.name, e.to_bytes(), key=actor.encode()) for e in entries])
     finally:
         await producer.stop()
+
+
+def _json(number: int, line: str) -> dict[str, Any]:
+    try:
+        fields = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"line {number} is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise Refused(f"line {number} is not a JSON object")
+    return fields
+
+
+def _template(number: int, fields: dict[str, Any]) -> Template:
+    try:
+        data = base64.b64decode(fields["vector"], validate=True)
+        vector = np.frombuffer(data, "<f4")
+        if len(vector) != fields["dim"] or not 1 <= len(vector) <= MOST_DIM:
+            raise ValueError(f"vector: {len(vector)} numbers, dim says {fields['dim']}")
+        length = float(np.linalg.norm(vector.astype(np.float64)))
+        if not abs(length - 1.0) <= UNIT_TOLERANCE:
+            raise ValueError(f"vector: length {length:.4f}, must be 1")
+        return Template.model_validate(fields | {"vector": vector})
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        text = " ".join(str(error).split())[:200]
+        raise Refused(f"line {number} is not an exported template: {type(error).__name__} {text}") from None

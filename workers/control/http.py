@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
-import hmac
-import json
-from dataclasses import asdict
-from ipaddress import ip_address
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from streams import topics
 from streams.clients import read_partitions
-from streams.deadletter import list_letters, replay_letters
-from streams.errors import BadMessage, Misconfigured, Refused, Unavailable
+from streams.deadletter import Letter, list_letters, replay_letters
+from streams.errors import BadMessage
 from streams.messages import AuditEntry
-from workers.control.client import ask
+from workers.control.client import Correspondent, command_of
 from workers.control.export import export_lines, import_templates, parse_lines, subjects_of
+from workers.control.guard import Guard, check_exposure, error_response, json_body, limit_of, text_body
+from workers.control.refusal import STATUS, Refusal
 
 if TYPE_CHECKING:
     from streams.messages.commands import CommandKind
     from streams.settings import Settings
-    from workers.control.state import Control
+    from workers.control.gallery import GalleryView
+    from workers.control.health import ControlHealth
+    from workers.control.writer import Writer
 
-MAX_BODY_BYTES = 4_000_000
+MAX_BODY_BYTES = 64_000
+MAX_IMPORT_BYTES = 256_000_000
+"""Some 150,000 templates of 256 floats."""
+
 REPLY_WITHIN_S = 30.0
+"""Then 202 with the command's id: it is still carried out."""
 
 
 class Api:
-    """Routes and their checks.  `start` listens; raises Misconfigured for a public address without a token."""
+    """Routes.  Every look at people is in the audit trail, every change is a command."""
 
-    def __init__(self, settings: Settings, control: Control) -> None:
-        self.settings, self.control = settings, control
-        self._runner: web.AppRunner | None = None
+    def __init__(self, settings: Settings, view: GalleryView, writer: Writer, health: ControlHealth, space: str) -> None:
+        self.settings, self._view, self._writer, self._health, self._space = settings, view, writer, health, space
+        self._guard = Guard(settings)
+        self._stack = AsyncExitStack()
+        self._correspondent = Correspondent(settings)
 
     async def start(self) -> None:
-        """Listen on api_host and api_port."""
-        if self.settings.api_token is None and not _is_loopback(self.settings.api_host):
-            raise Misconfigured(f"api_host {self.settings.api_host} is not loopback: set GAITSTREAM_API_TOKEN first")
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._guard])
+        """Listen on api_host and api_port.  Raises Misconfigured for a public address without a token."""
+        check_exposure(self.settings)
+        await self._stack.enter_async_context(self._correspondent)
+        runner = web.AppRunner(self.application(), access_log=None)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, self.settings.api_host, self.settings.api_port).start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._stack.aclose()
+
+    def application(self) -> web.Application:
+        """Every route with its checks."""
+        app = web.Application(client_max_size=MAX_IMPORT_BYTES, middlewares=[self._guard.middleware])
         app.add_routes(
             [
                 web.get("/healthz", self._healthz),
@@ -48,9 +67,7 @@ class Api:
                 web.get("/api/subjects", self._subjects),
                 web.get("/api/subjects/{subject}", self._subject),
                 web.delete("/api/subjects/{subject}", self._erase),
-                web.post("/api/subjects/{subject}/rename", self._rename),
-                web.post("/api/subjects/{subject}/merge", self._merge),
-                web.post("/api/subjects/{subject}/consent", self._consent),
+                web.post("/api/subjects/{subject}/{kind:rename|merge|consent}", self._change),
                 web.post("/api/enrol", self._enrol),
                 web.get("/api/export", self._export),
                 web.post("/api/import", self._import),
@@ -59,121 +76,105 @@ class Api:
                 web.post("/api/deadletters/replay", self._replay),
             ]
         )
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self.settings.api_host, self.settings.api_port).start()
-
-    async def stop(self) -> None:
-        """Stop listening."""
-        if self._runner:
-            await self._runner.cleanup()
-
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """Token first, then every error as JSON with the right status."""
-        try:
-            if request.path.startswith("/api/") and not self._allowed(request):
-                return _error(401, "a bearer token is needed", "unauthorised")
-            return await handler(request)
-        except web.HTTPException as error:
-            return _error(error.status, error.reason, "http")
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            return _error(400, "the body is not JSON", "body")
-        except (Refused, BadMessage, ValueError) as error:
-            return _error(409, str(error), getattr(error, "reason", "refused"))
-        except Unavailable as error:
-            return _error(202, str(error), "pending")
-
-    def _allowed(self, request: web.Request) -> bool:
-        if self.settings.api_token is None:
-            return True
-        wanted = f"Bearer {self.settings.api_token.get_secret_value()}"
-        return hmac.compare_digest(request.headers.get("Authorization", "").encode(), wanted.encode())
+        return app
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return web.json_response({"role": "control"})
+        stuck = self._health.stuck()
+        fields = {"role": "control", "progress_age_s": round(self._health.age_s(), 3), "stuck": stuck}
+        return web.json_response(fields, status=503 if stuck else 200)
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        missing = self.control.ready()
+        missing = self._health.missing()
         return web.json_response({"role": "control", "ready": missing is None, "missing": missing}, status=503 if missing else 200)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _subjects(self, request: web.Request) -> web.Response:
-        await self._looked(request, "list", None)
-        return web.json_response(subjects_of(self.control.current()))
+        await self._view.caught_up()
+        await self._looked(request, "list")
+        return web.json_response(subjects_of(self._view.current()))
 
     async def _subject(self, request: web.Request) -> web.Response:
-        subject = request.match_info["subject"]
+        subject = _subject_of(request)
+        await self._view.caught_up()
         await self._looked(request, "show", subject)
-        found = [row for row in subjects_of(self.control.current()) if row["subject"] == subject]
+        found = [row for row in subjects_of(self._view.current()) if row["subject"] == subject]
         if not found:
-            return _error(404, f"nobody is enrolled as {subject}", "refused")
+            raise Refusal(f"nobody is enrolled as {subject}", "unknown_subject")
         return web.json_response(found[0])
 
     async def _erase(self, request: web.Request) -> web.Response:
-        return await self._command(request, "erase", request.match_info["subject"], {})
+        arguments = {"cut": True} if request.query.get("cut") == "true" else {}
+        return await self._command(request, "erase", _subject_of(request), arguments)
 
-    async def _rename(self, request: web.Request) -> web.Response:
-        return await self._command(request, "rename", request.match_info["subject"], await request.json())
-
-    async def _merge(self, request: web.Request) -> web.Response:
-        return await self._command(request, "merge", request.match_info["subject"], await request.json())
-
-    async def _consent(self, request: web.Request) -> web.Response:
-        return await self._command(request, "consent", request.match_info["subject"], await request.json())
+    async def _change(self, request: web.Request) -> web.Response:
+        kind: Any = request.match_info["kind"]
+        return await self._command(request, kind, _subject_of(request), await json_body(request, MAX_BODY_BYTES))
 
     async def _enrol(self, request: web.Request) -> web.Response:
-        arguments = dict(await request.json())
-        return await self._command(request, "enrol", str(arguments.pop("subject", "")), arguments)
+        arguments = await json_body(request, MAX_BODY_BYTES)
+        subject = arguments.pop("subject", None)
+        if not isinstance(subject, str):
+            raise Refusal("subject: a name is needed", "arguments")
+        return await self._command(request, "enrol", subject, arguments)
 
     async def _export(self, request: web.Request) -> web.Response:
-        await self._looked(request, "export", None)
-        return web.Response(text="".join(line + "\n" for line in export_lines(self.control.current())), content_type="application/x-ndjson")
+        await self._view.caught_up()
+        await self._looked(request, "export")
+        text = "".join(line + "\n" for line in export_lines(self._view.current()))
+        return web.Response(text=text, content_type="application/x-ndjson")
 
     async def _import(self, request: web.Request) -> web.Response:
-        space = None if request.query.get("force") == "true" else self.control.space
-        templates = parse_lines(await request.text(), space)
-        await import_templates(self.settings, templates, self._actor(request))
+        space = None if request.query.get("force") == "true" else self._space
+        templates = parse_lines(await text_body(request, MAX_IMPORT_BYTES), space)
+        await import_templates(self.settings, templates, self._guard.actor(request))
+        await self._view.caught_up()
         return web.json_response({"templates": len(templates), "subjects": len({t.subject for t in templates})})
 
     async def _audit(self, request: web.Request) -> web.Response:
-        rows = [AuditEntry.from_bytes(record.value).model_dump() async for record in read_partitions(self.settings, topics.AUDIT.name)]
-        return web.json_response(rows[-int(request.query.get("limit", "200")) :])
+        most, subject, actor = limit_of(request, 200), request.query.get("subject"), request.query.get("actor")
+        rows = []
+        async for record in read_partitions(self.settings, topics.AUDIT.name):
+            try:
+                entry = AuditEntry.from_bytes(record.value)
+            except BadMessage:
+                continue  # not ours: anybody may write to a topic
+            if (subject is None or entry.subject == subject) and (actor is None or entry.actor == actor):
+                rows.append(entry.model_dump())
+        await self._looked(request, "read audit", subject)
+        return web.json_response(rows[: -most - 1 : -1])
 
     async def _letters(self, request: web.Request) -> web.Response:
-        letters = await list_letters(self.settings, reason=request.query.get("reason"), limit=int(request.query.get("limit", "100")))
-        return web.json_response([{k: v for k, v in asdict(letter).items() if k not in ("key", "value")} for letter in letters])
+        letters = await list_letters(self.settings, reason=request.query.get("reason"), limit=limit_of(request, 100))
+        await self._looked(request, "list dead letters")
+        return web.json_response([_letter(letter) for letter in letters])
 
     async def _replay(self, request: web.Request) -> web.Response:
-        places = (await request.json()).get("places")
-        if not isinstance(places, list) or not places:
-            raise Refused("places: a list of PARTITION:OFFSET is needed")
-        await self._looked(request, "replay", None)
-        return web.json_response([letter.place for letter in await replay_letters(self.settings, [str(p) for p in places])])
+        places = (await json_body(request, MAX_BODY_BYTES)).get("places")
+        if not isinstance(places, list) or not places or not all(isinstance(place, str) for place in places):
+            raise Refusal("places: a list of PARTITION:OFFSET is needed", "arguments")
+        letters = await replay_letters(self.settings, places)
+        await self._looked(request, "replay dead letters")
+        return web.json_response([_letter(letter) for letter in letters])
 
-    async def _command(self, request: web.Request, kind: CommandKind, subject: str, arguments: Any) -> web.Response:
-        if not isinstance(arguments, dict):
-            raise Refused("the body must be a JSON object")
-        reply = await ask(self.settings, kind, subject, self._actor(request), arguments, timeout_s=REPLY_WITHIN_S)
+    async def _command(self, request: web.Request, kind: CommandKind, subject: str, arguments: dict[str, Any]) -> web.Response:
+        command = command_of(kind, subject, self._guard.actor(request), arguments)
+        reply = await self._correspondent.ask(command, REPLY_WITHIN_S)
         if not reply.ok:
-            return _error(409, reply.error, "refused")
-        return web.json_response({"command_id": reply.command_id, **reply.result})
+            why = str(reply.result.get("reason", "refused"))
+            return error_response(STATUS.get(why, 409), reply.error, why, command_id=reply.command_id)
+        return web.json_response({"command_id": reply.command_id, "subject": subject, **reply.result})
 
-    async def _looked(self, request: web.Request, action: str, subject: str | None) -> None:
-        await self.control.audit(self._actor(request), action, subject, "done")
-
-    def _actor(self, request: web.Request) -> str:
-        return f"http:{request.remote or 'unknown'}"
+    async def _looked(self, request: web.Request, action: str, subject: str | None = None) -> None:
+        await self._writer.audit(self._guard.actor(request), action, subject, "done")
 
 
-def _error(status: int, text: str, reason: str) -> web.Response:
-    return web.json_response({"error": text, "reason": reason}, status=status)
+def _subject_of(request: web.Request) -> str:
+    return unquote(request.match_info["subject"])
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _letter(letter: Letter) -> dict[str, Any]:
+    """A letter without its content, which may be anything."""
+    names = ("id", "place", "reason", "text", "path", "topic", "partition", "offset", "at_ms", "worker")
+    return {name: getattr(letter, name) for name in names} | {"bytes": len(letter.value or b"")}
