@@ -16,7 +16,7 @@ from models.inertial.networks import WalkTCN, prepare_for_inference
 from models.types import Float32, ShapeError
 
 SLICE = 64
-"""Items per forward pass: activations of 64 inputs stay in a core's cache (measured on an EPYC core: 16 to 128 cost the same within 10 %)."""
+"""Items per forward pass: on an EPYC core 16 items cost 135 µs each, 32 112 µs, 64 79 µs, 128 106 µs (the activations leave the cache)."""
 
 
 class WalkExtractor:

@@ -73,6 +73,9 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of everything random")] = 0,
     epochs: Annotated[int | None, typer.Option(help="Most epochs", min=1)] = None,
     folds: Annotated[int, typer.Option(help="People-disjoint folds of cross-fitted calibration", min=0)] = 0,
+    steps: Annotated[int | None, typer.Option(help="Steps per epoch", min=1)] = None,
+    batch: Annotated[int | None, typer.Option(help="Items per step", min=1)] = None,
+    test_people: Annotated[str | None, typer.Option(help="People whose figures go into the model card; written like --people")] = None,
     threads: Annotated[int, typer.Option(help="CPU threads", min=1)] = 1,
 ) -> None:
     """Train a network; the run writes the model card itself, and resumes when it was killed."""
@@ -81,7 +84,10 @@ def train(
     from models.training.train import train as run
 
     torch.set_num_threads(threads)
-    card = run(model, data, out, people=people, device=device.value, seed=seed, epochs=epochs, simulated=simulated, folds=folds)
+    card = run(
+        model, data, out, people=people, device=device.value, seed=seed, epochs=epochs,
+        simulated=simulated, folds=folds, steps=steps, batch=batch, test_people=test_people,
+    )  # fmt: skip
     typer.echo(f"{card['space']}: weights and model card are in {out}")
 
 

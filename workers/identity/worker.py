@@ -11,6 +11,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 import torch
 
 from models.matching.evidence import EVIDENCE_WINDOWS, combine
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streams.messages.events import Decision, Verification
+    from streams.messages import Template
     from streams.settings import Settings
     from workers.processor import Emitted, Incoming
+
+log = structlog.get_logger()
 
 CANDIDATES = 5
 """People listed in an event."""
@@ -153,17 +157,25 @@ class IdentityWorker:
             if template is None:
                 self._gallery.remove(subject, template_id)
             elif template.space == self._embedder.space:  # people enrolled in another space are enrolled again in this one
-                self._gallery.put(
-                    subject,
-                    template_id,
-                    np.asarray(template.vector, np.float32),
-                    quality=template.quality,
-                    windows=template.windows,
-                    expires_ns=template.expires_ns,
-                    space=template.space,
-                )
+                self._put(subject, template_id, template)
         metrics.GALLERY_SUBJECTS.labels(self._embedder.space).set(self._gallery.subjects)
         metrics.GALLERY_TEMPLATES.labels(self._embedder.space).set(len(self._gallery))
+
+    def _put(self, subject: str, template_id: str, template: Template) -> None:
+        """A template that fits no matrix stays out and is counted: it must not fail the samples of whoever walks just now."""
+        try:
+            self._gallery.put(
+                subject,
+                template_id,
+                np.asarray(template.vector, np.float32),
+                quality=template.quality,
+                windows=template.windows,
+                expires_ns=template.expires_ns,
+                space=template.space,
+            )
+        except ValueError as error:
+            metrics.DEAD_LETTERS.labels(topics.GALLERY.name, "values").inc()
+            log.error("a template cannot be used", template=template_id, error=str(error))
 
     def _embed(self, samples_BT6: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         began = time.perf_counter()

@@ -90,7 +90,7 @@ def test_simulated_walkers_are_found_and_told_apart(extractor: WalkExtractor, em
     first = simulate(range(40, 46), sessions=2, duration_s=20)
     day = simulate(range(40, 44), sessions=1, duration_s=60, script="daily")
     assert evaluate_extraction(extractor, day).figures["f1"].value > 0.95
-    assert evaluate_verification(extractor, embedder, first[::2], first[1::2]).figures["eer_4"].value < 0.12
+    assert evaluate_verification(extractor, embedder, first[::2], first[1::2]).figures["eer_4"].value < 0.1
 
 
 def test_quality_tells_gait_from_rest(extractor: WalkExtractor, embedder: GaitEmbedder) -> None:
@@ -104,7 +104,7 @@ def test_quality_tells_gait_from_rest(extractor: WalkExtractor, embedder: GaitEm
 
 def test_real_people_never_seen(data_dir: Path, extractor: WalkExtractor, embedder: GaitEmbedder) -> None:
     geotec = load_recordings(data_dir / "imu" / "geotec_spsw.npz", "12-15")
-    assert evaluate_extraction(extractor, geotec).figures["f1"].value > 0.96
+    assert evaluate_extraction(extractor, geotec).figures["f1"].value > 0.97
     motionsense = data_dir / "imu" / "motionsense.npz"
     enrol, probe = (load_recordings(motionsense, "13-18", where) for where in ("trial=7", "trial=8,15"))
-    assert evaluate_verification(extractor, embedder, enrol, probe).figures["eer_1"].value < 0.12
+    assert evaluate_verification(extractor, embedder, enrol, probe).figures["eer_1"].value < 0.07

@@ -42,7 +42,7 @@ def test_killed_again_and_again_each_command_is_carried_out_once(plane: Plane, f
         plane.until(lambda: len({r.command_id for r in plane.replies(ids)}) == len(ids), "every reply", 30)
     except AssertionError:
         got = {r.command_id for r in plane.replies(ids)}
-        from streams.clients import partitions_of
+
         for rec in plane.records("gait.commands"):
             c = Command.from_bytes(rec.value)
             print("DBG", rec.partition, rec.offset, c.kind, c.subject, c.id in got)
