@@ -8,12 +8,14 @@ the phone put in another way, live.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -110,6 +112,8 @@ class Demo:
             broker_dir=self.settings.data_dir / "broker",
             logs=None if self._show_logs else self.settings.data_dir / "logs.txt",
         )
+        if not self._show_logs:
+            structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
         try:
             self._say("starting the embedded broker and the workers")
             await supervisor.start()
@@ -133,12 +137,18 @@ class Demo:
                 phones.append(Phone(actor.device_id, samples, start_ns, walk.rate_hz, session=f"day-{day + 1}", placement=walk.placement))
             await publish(self.settings, phones, speed=None)
         await self._embedded({actor.device_id for actor in self.enrolled}, start_ns + int((ENROLMENT_S - 4) * 1e9))
+        day_ns = int((ENROLMENT_S + PAUSE_S) * 1e9)
+        enrolled = []
         for actor in self.enrolled:
-            arguments = {"stream_key": actor.device_id, "from_ns": begin_ns, "to_ns": time.time_ns(), "consent": "demo"}
-            reply = await ask(self.settings, "enrol", actor.truth, "demo", arguments, timeout_s=30)
-            if not reply.ok:
-                self._say(f"[red]{actor.truth} could not be enrolled: {reply.error}[/red]")
-        self._say("enrolled: " + ", ".join(actor.truth for actor in self.enrolled))
+            for day in range(ENROLMENT_DAYS):
+                begin, end = begin_ns + day * day_ns, begin_ns + (day + 1) * day_ns
+                arguments = {"stream_key": actor.device_id, "from_ns": begin, "to_ns": end, "consent": "demo"}
+                reply = await ask(self.settings, "enrol", actor.truth, "demo", arguments, timeout_s=30)
+                if not reply.ok:
+                    self._say(f"[yellow]{actor.truth}, day {day + 1}, could not be enrolled: {reply.error}[/yellow]")
+                elif actor.truth not in enrolled:
+                    enrolled.append(actor.truth)
+        self._say("enrolled: " + ", ".join(enrolled))
 
     async def _embedded(self, devices: set[str], until_ns: int) -> None:
         """Wait until the pipeline has embedded the walks nearly to their end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Enrolled people: list, show, rename, merge, erase, consent, export, import.")
 
+ERASE_WITHIN_S = 600.0
+"""An erasure searches every topic before it answers: as long as the longest default search of one, and ample time to queue."""
+
 Json = Annotated[bool, typer.Option("--json", help="JSON")]
 
 
@@ -33,10 +37,11 @@ def enrol(
     last: Annotated[float | None, typer.Option(help="The last seconds of the device's walking", min=1.0)] = None,
     consent: Annotated[str, typer.Option(help="What the person agreed to")] = "",
     expires: Annotated[str | None, typer.Option(help="Until when, ISO time")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Erase the templates that the person has already")] = False,
     as_json: Json = False,
 ) -> None:
     """Enrol a person from the walking that a device has published."""
-    arguments: dict[str, Any] = {"stream_key": device, "consent": consent}
+    arguments: dict[str, Any] = {"stream_key": device, "consent": consent, "replace": replace}
     for name, value in (("from_ns", _time_ns(begin)), ("to_ns", _time_ns(end)), ("last_s", last), ("expires_ns", _time_ns(expires))):
         if value is not None:
             arguments[name] = value
@@ -46,7 +51,7 @@ def enrol(
 @app.command("list")
 def list_(context: typer.Context, as_json: Json = False) -> None:
     """Who is enrolled."""
-    rows = _subjects(context)
+    rows = _subjects(context, "list")
     if as_json:
         typer.echo(json.dumps(rows))
         return
@@ -69,7 +74,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 @app.command()
 def show(context: typer.Context, subject: str) -> None:
     """One person, as JSON."""
-    found = [row for row in _subjects(context) if row["subject"] == subject]
+    found = [row for row in _subjects(context, "show", subject) if row["subject"] == subject]
     if not found:
         raise Refused(f"nobody is enrolled as {subject}")
     typer.echo(json.dumps(found[0], indent=2))
@@ -88,9 +93,17 @@ def merge(context: typer.Context, subject: str, to: str, as_json: Json = False) 
 
 
 @app.command()
-def erase(context: typer.Context, subject: str, as_json: Json = False) -> None:
+def erase(
+    context: typer.Context,
+    subject: str,
+    cut: Annotated[
+        bool, typer.Option("--cut", help="Also cut samples and embeddings up to the person's last, other devices' included")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Erase a person everywhere and print the receipt."""
-    _ask(context, "erase", subject, {}, as_json)
+    # The receipt comes when every topic has been searched.
+    _ask(context, "erase", subject, {"cut": cut}, as_json, timeout_s=ERASE_WITHIN_S)
 
 
 @app.command()
@@ -108,15 +121,15 @@ def consent(
 
 @app.command()
 def export(context: typer.Context, file: Annotated[Path, typer.Argument(help="JSON lines, one per template")]) -> None:
-    """Write the gallery to a file."""
+    """Write the gallery to a file that only its owner may read."""
     from workers.control.client import note_read, read_gallery
     from workers.control.export import export_lines
 
     settings: Settings = context.obj
-    lines = export_lines(run_async(read_gallery(settings)))
+    templates = run_async(read_gallery(settings))
     run_async(note_read(settings, _actor(), "export"))
-    file.write_text("".join(line + "\n" for line in lines))
-    typer.echo(f"{len(lines)} templates written to {file}")
+    _write_private(file, "".join(line + "\n" for line in export_lines(templates)))
+    typer.echo(f"{len(templates)} templates written to {file}")
 
 
 @app.command("import")
@@ -131,25 +144,44 @@ def import_(
 
     settings: Settings = context.obj
     space = None if force else str(read_card(find_network(settings.embedder, EMBEDDING).name)["space"])
-    templates = parse_lines(file.read_text(), space)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{file} cannot be read: {error}") from None
+    templates = parse_lines(text, space)
     run_async(import_templates(settings, templates, _actor()))
     typer.echo(f"{len(templates)} templates of {len({t.subject for t in templates})} people imported")
 
 
-def _subjects(context: typer.Context) -> list[dict[str, Any]]:
+def _subjects(context: typer.Context, action: str, subject: str | None = None) -> list[dict[str, Any]]:
     from workers.control.client import note_read, read_gallery
     from workers.control.export import subjects_of
 
     settings: Settings = context.obj
     rows = subjects_of(run_async(read_gallery(settings)))
-    run_async(note_read(settings, _actor(), "list"))
+    run_async(note_read(settings, _actor(), action, subject))
     return rows
 
 
-def _ask(context: typer.Context, kind: CommandKind, subject: str, arguments: dict[str, Any], as_json: bool) -> None:
+def _write_private(file: Path, text: str) -> None:
+    """Whole or not at all, readable by its owner alone: templates are biometric data.  Raises Refused."""
+    part = file.with_name(f".{file.name}.part")
+    try:
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(text)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Refused(f"{file} cannot be written: {error}") from None
+
+
+def _ask(
+    context: typer.Context, kind: CommandKind, subject: str, arguments: dict[str, Any], as_json: bool, timeout_s: float = 30.0
+) -> None:
     from workers.control.client import ask
 
-    reply = run_async(ask(context.obj, kind, subject, _actor(), arguments))
+    reply = run_async(ask(context.obj, kind, subject, _actor(), arguments, timeout_s=timeout_s))
     if not reply.ok:
         raise Refused(reply.error)
     if as_json:
@@ -177,5 +209,5 @@ def _time_ns(text: str | None) -> int | None:
         return int(text)
     try:
         return round(datetime.fromisoformat(text).timestamp() * 1e9)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise Refused(f"{text!r} is not an ISO time such as 2026-11-21T14:30 or nanoseconds since the epoch") from None

@@ -88,6 +88,9 @@ def create_app(settings: Settings, *, expiry_every_s: float = EXPIRY_EVERY_S) ->
 
     @signals.on_rebalance_complete.connect
     async def complete(sender: Any, *given: Any, **_: Any) -> None:
+        # After this signal Faust lets the commands flow, seeks to the committed offsets, and then empties its queues: commands that came in
+        # between would be lost, and committed with the next one.  Until it resumes the flow for good, nothing may enter the queues.
+        app.flow_control.suspend()
         health.assigned = True
 
     @signals.on_partitions_revoked.connect

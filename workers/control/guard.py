@@ -59,7 +59,7 @@ class Guard:
         to loopback (Host), nor by a form (content type)."""
         if self._token is not None:
             wanted = f"Bearer {self._token.get_secret_value()}"
-            if not hmac.compare_digest(request.headers.get("Authorization", "").encode(), wanted.encode()):
+            if not hmac.compare_digest(request.headers.get("Authorization", "").encode("utf-8", "surrogateescape"), wanted.encode()):
                 raise web.HTTPUnauthorized(reason="a bearer token is needed")
         elif not is_loopback(re.sub(r":\d+$", "", request.host).strip("[]")):
             raise web.HTTPForbidden(reason="without a token the API answers to a loopback address only")

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord, TopicPartition
     from numpy.typing import NDArray
 
-    from streams.messages.events import Decision, Verification
     from streams.messages import Template
+    from streams.messages.events import Decision, Verification
     from streams.settings import Settings
     from workers.processor import Emitted, Incoming
 
