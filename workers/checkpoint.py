@@ -87,7 +87,10 @@ class Tail:
     checkpoint: Checkpoint
     ids: set[str]
     emitted: list[Emitted]
-    """Outputs whose sources lie below P, oldest first: what `Processor.restore` takes over."""
+    """All that was written for messages at or after C, oldest first: what `Processor.restore` takes over.
+
+    Some of it stems from messages at or after P, written before a crash.  It cannot be told apart here: a source names the end of
+    its batch, and the batches of a crashed owner ended elsewhere."""
 
 
 async def read_tails(
@@ -136,8 +139,7 @@ def _take(tails: dict[TopicPartition, Tail], to: TopicPartition, record: Consume
     output_id = (headers.get(ID_HEADER) or b"").decode("utf-8", "replace")
     tail.ids.add(output_id)
     tail.checkpoint.wrote(to, offset, record.offset)
-    if offset < tail.checkpoint.processed:
-        tail.emitted.append(Emitted(to.topic, output_id, record.key, record.value))
+    tail.emitted.append(Emitted(to.topic, output_id, record.key, record.value))
 
 
 def _parse_commit(committed: OffsetAndMetadata | None, begin: int) -> tuple[int, int, dict[str, int]]:

@@ -97,7 +97,11 @@ class Processor(Protocol):
         """Oldest offset of the partition that an open window or evidence still needs; None when nothing is open."""
 
     def restore(self, at: TopicPartition, emitted: Sequence[Emitted]) -> None:
-        """The held-back messages were read again (their outputs dropped): take over what only earlier outputs know."""
+        """The held-back messages were read again (their outputs dropped): take over what only earlier outputs know.
+
+        `emitted` holds, oldest first, what was written for the held-back messages, and perhaps for some that are still to come:
+        only what matches the state as it is now may be taken over.
+        """
 
     def forget(self, at: TopicPartition) -> None:
         """The partition is not ours any more (or is read again from its commit): drop its state."""

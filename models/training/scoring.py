@@ -94,26 +94,26 @@ def enrolments(embedded: Sequence[tuple[Recording, Float32]]) -> list[list[tuple
 def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tuple[int, ...] = (1, 2, 4, 8, 16)) -> ScoreCalibration:
     """Score distributions over groups of (embedding function, people it was not trained on); every source weighs the same.
 
-    Numbers of windows with too few scores are left out. Raises CalibrationError if there are too few of the smallest.
+    Only sources with enough scores of every kept number of windows count: were a set of short walks in the distribution of single windows
+    and not in that of sixteen, the two would describe different people. Numbers of windows for which no source has enough are left out.
+    Raises CalibrationError if that is all of them.
     """
     embedded = [
         [(recording, embed(x_WT6)) for recording in recordings if len(x_WT6 := walking_windows(recording))] for embed, recordings in groups
     ]
-    people = {(recording.source, recording.subject) for group in embedded for recording, _ in group}
-    rows = []
-    for n in windows:
-        by_source: dict[str, tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]] = {}
-        for group in embedded:
-            for source in {recording.source for recording, _ in group}:
-                scores = score_embedded([pair for pair in group if pair[0].source == source], n)
-                genuine, impostor = by_source.setdefault(source, ([], []))
-                genuine.append(scores[0])
-                impostor.append(scores[1])
-        rows.append(tuple(_Weighted([np.concatenate(pair[side]) for pair in by_source.values()]) for side in (0, 1)))
-    kept = [n for n, row in zip(windows, rows, strict=True) if min(len(row[0]), len(row[1])) >= LEAST_SCORES]
-    if kept != list(windows[: len(kept)]) or not kept:
-        raise CalibrationError(f"calibration needs {LEAST_SCORES} genuine and impostor scores, got {len(rows[0][0])} and {len(rows[0][1])}")
-    rows = rows[: len(kept)]
+    scores = {
+        (source, n): _pooled([[pair for pair in group if pair[0].source == source] for group in embedded], n)
+        for source in {recording.source for group in embedded for recording, _ in group}
+        for n in windows
+    }
+    enough = {key for key, pair in scores.items() if min(map(len, pair)) >= LEAST_SCORES}
+    kept = [n for n in windows if any(key[1] == n for key in enough)]
+    if not kept:
+        most = max((min(map(len, pair)) for pair in scores.values()), default=0)
+        raise CalibrationError(f"calibration needs {LEAST_SCORES} genuine and as many impostor scores of one source, the most is {most}")
+    sources = sorted({source for source, _ in enough if all((source, n) in enough for n in kept[:1])})
+    rows = [tuple(_Weighted([scores[source, n][side] for source in sources]) for side in (0, 1)) for n in kept]
+    people = {(recording.source, recording.subject) for group in embedded for recording, _ in group if recording.source in sources}
     return ScoreCalibration(
         windows=tuple(kept),
         impostor_mean=tuple(impostor.mean for _, impostor in rows),
@@ -127,6 +127,12 @@ def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tupl
         counts=tuple((len(impostor), len(genuine)) for genuine, impostor in rows),
         people=len(people),
     )
+
+
+def _pooled(groups: Sequence[Sequence[tuple[Recording, Float32]]], windows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(genuine, impostor) scores of all groups; nobody is compared across groups, whose embeddings come from different networks."""
+    pairs = [score_embedded(group, windows) for group in groups]
+    return np.concatenate([genuine for genuine, _ in pairs]), np.concatenate([impostor for _, impostor in pairs])
 
 
 class _Weighted:

@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams import topics
-from streams.clients import producer_of, read_partitions
+from streams.clients import consumer_of, producer_of, read_partitions
 from streams.deadletter import list_letters
 from streams.settings import Settings
 from tests.support.brokers import broker_kinds
@@ -31,10 +31,14 @@ two_partitions = pytest.mark.parametrize("partitions", [TWO_PARTITIONS], indirec
 
 
 async def publish(settings: Settings, texts: Iterable[str], partition: int = 0) -> None:
+    await publish_bytes(settings, *(Note(text=text).to_bytes() for text in texts), partition=partition)
+
+
+async def publish_bytes(settings: Settings, *values: bytes, partition: int = 0) -> None:
     producer = producer_of(settings)
     await producer.start()
     try:
-        await asyncio.gather(*[await producer.send(RAW, Note(text=text).to_bytes(), partition=partition) for text in texts])
+        await asyncio.gather(*[await producer.send(RAW, value, partition=partition) for value in values])
     finally:
         await producer.stop()
 
@@ -148,14 +152,33 @@ async def test_a_commit_is_held_back_and_a_successor_repeats_nothing(settings: S
     assert await written(settings) == [*texts, "20"]
 
 
+async def test_a_crash_before_the_commit_repeats_nothing(settings: Settings) -> None:
+    """Outputs and letters were written, the commit was not: the successor finds them at the end of the output topics."""
+    settings = settings.model_copy(update={"commit_every_s": 1000.0})
+    texts = [str(n) for n in range(10)]
+    for n in range(3):
+        processor = Echo()
+        async with LocalWorker(settings, processor) as worker:
+            if n == 0:
+                await publish(settings, texts[:4])
+                await publish_bytes(settings, b"not a note")
+                await publish(settings, texts[4:])
+            await until_written(settings, texts)
+            await until(lambda processor=processor: sum(map(len, processor.batches)) == len(texts), 30, "everything read again")
+            await worker.crash()
+        assert (await committed(settings))[0] in (0, -1)
+    async with LocalWorker(settings, Echo()):
+        await publish(settings, ["10"])
+        await until_written(settings, [*texts, "10"])
+    assert [letter.reason for letter in await list_letters(settings)] == ["undecodable"]
+
+
 async def test_a_commit_of_another_program_is_understood(settings: Settings) -> None:
     """Offsets that an operator resets carry no metadata of ours: processing starts there, and what is in the tails is not repeated."""
     texts = [str(n) for n in range(10)]
     async with LocalWorker(settings, Echo()):
         await publish(settings, texts)
         await until_written(settings, texts)
-    from streams.clients import consumer_of
-
     consumer = consumer_of(settings, group=settings.group("echo"))
     await consumer.start()
     try:

@@ -75,8 +75,9 @@ async def assert_same_decisions(settings: Settings, expected: Iterable[Output]) 
     assert sorted(event.id for event in seen) == sorted(wanted)
     for event in seen:
         other = wanted[event.id]
-        assert (event.decision, event.subject, event.windows) == (other.decision, other.subject, other.windows)
-        assert (event.enrolled, event.bout_id, event.contradicts) == (other.enrolled, other.bout_id, other.contradicts)
+        exact = ("bout_id", "windows", "enrolled", "decision", "subject", "contradicts")
+        wrong = {name: (getattr(event, name), getattr(other, name)) for name in exact if getattr(event, name) != getattr(other, name)}
+        assert not wrong, f"{event.stream_key} at {event.start_ns}: seen and expected {wrong}"
         scores = [(event.score, other.score), (event.confidence, other.confidence), (event.margin, other.margin)]
         scores += [(a.score, b.score) for a, b in zip(event.candidates, other.candidates, strict=True)]
         for a, b in scores:

@@ -156,6 +156,13 @@ class LocalWorker:
             raise AssertionError("the worker has ended")
         return self.runtime.ready() is None
 
+    async def crash(self) -> None:
+        """End without a commit, as a process does that is killed between its outputs and its commit."""
+        assert self._task is not None
+        task, self._task = self._task, None
+        task.cancel()
+        await asyncio.wait([task])
+
     async def stop(self) -> None:
         """Finish, commit, leave the group."""
         if self._task is not None:

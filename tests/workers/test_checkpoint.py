@@ -69,7 +69,7 @@ def test_commits_of_all_kinds_are_understood(
     ("headers", "ids", "handed_over"),
     [
         ([("id", b"a"), ("src", source_header(IN, 5))], {"a"}, ["a"]),
-        ([("id", b"a"), ("src", source_header(IN, 12))], {"a"}, []),  # after what was processed: written before a crash
+        ([("id", b"a"), ("src", source_header(IN, 12))], {"a"}, ["a"]),  # its batch ended after what was processed: before a crash
         ([("id", b"a"), ("src", source_header(IN, 3))], set(), []),  # before what is read again
         ([("id", b"a"), ("src", source_header(TopicPartition("other", 3), 5))], set(), []),
         ([("id", b"a")], set(), []),  # written by another program

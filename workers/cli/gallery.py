@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Enrolled people: list, show, rename, merge, erase, consent, export, import.")
 
+ANSWER_WITHIN_S = 30.0
 ERASE_WITHIN_S = 600.0
 """An erasure searches every topic before it answers: as long as the longest default search of one, and ample time to queue."""
 
@@ -57,7 +57,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
         return
     table = Table("subject", "templates", "windows", "quality", "streams", "consent", "expires")
     for row in rows:
-        expires = "-" if row["expires_ns"] is None else datetime.fromtimestamp(row["expires_ns"] / 1e9, UTC).isoformat(timespec="seconds")
+        expires = "-" if row["expires_ns"] is None else _iso(row["expires_ns"] / 1e9)
         cells = (
             row["subject"],
             row["templates"],
@@ -103,7 +103,7 @@ def erase(
 ) -> None:
     """Erase a person everywhere and print the receipt."""
     # The receipt comes when every topic has been searched.
-    _ask(context, "erase", subject, {"cut": cut}, as_json, timeout_s=ERASE_WITHIN_S)
+    _ask(context, "erase", subject, {"cut": cut}, as_json, ERASE_WITHIN_S)
 
 
 @app.command()
@@ -165,23 +165,28 @@ def _subjects(context: typer.Context, action: str, subject: str | None = None) -
 
 def _write_private(file: Path, text: str) -> None:
     """Whole or not at all, readable by its owner alone: templates are biometric data.  Raises Refused."""
-    part = file.with_name(f".{file.name}.part")
     try:
+        if file.exists() and not file.is_file():  # /dev/stdout, a pipe
+            file.write_text(text, encoding="utf-8")
+            return
+        part = file.with_name(f".{file.name}.part")
         part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as stream:
-            stream.write(text)
-        part.replace(file)
+        try:
+            part.touch(mode=0o600, exist_ok=False)
+            part.write_text(text, encoding="utf-8")
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise Refused(f"{file} cannot be written: {error}") from None
+        raise Refused(f"{file} cannot be written: {error.strerror or error}") from None
 
 
 def _ask(
-    context: typer.Context, kind: CommandKind, subject: str, arguments: dict[str, Any], as_json: bool, timeout_s: float = 30.0
+    context: typer.Context, kind: CommandKind, subject: str, arguments: dict[str, Any], as_json: bool, within_s: float | None = None
 ) -> None:
     from workers.control.client import ask
 
-    reply = run_async(ask(context.obj, kind, subject, _actor(), arguments, timeout_s=timeout_s))
+    reply = run_async(ask(context.obj, kind, subject, _actor(), arguments, timeout_s=within_s or ANSWER_WITHIN_S))
     if not reply.ok:
         raise Refused(reply.error)
     if as_json:
@@ -189,9 +194,19 @@ def _ask(
         return
     typer.secho(f"{kind} {subject}: done", fg="green")
     for name, value in reply.result.items():
-        typer.echo(f"  {name}: {value}" if not isinstance(value, list) else f"  {name}:")
-        for row in value if isinstance(value, list) else []:
-            typer.echo(f"    {row}")
+        if name != "receipt":
+            typer.echo(f"  {name}: {value}")
+    if "receipt" in reply.result:
+        Console().print(_receipt(reply.result["receipt"]))
+
+
+def _receipt(rows: list[dict[str, Any]]) -> Table:
+    table = Table("topic", "found", "removed", "remains", "until", "why")
+    for row in rows:
+        until = "-" if row["until_ms"] is None else _iso(row["until_ms"] / 1e3)
+        remains = f"{row['remains']}" if row["complete"] else f"{row['remains']} or more: the search took too long"
+        table.add_row(row["topic"], str(row["found"]), str(row["removed"]), remains, until, row["why"])
+    return table
 
 
 def _actor() -> str:
@@ -199,6 +214,14 @@ def _actor() -> str:
         return f"cli:{getpass.getuser()}"
     except (OSError, KeyError):
         return "cli"
+
+
+def _iso(time_s: float) -> str:
+    """A time for people, UTC; times that no calendar has stay numbers."""
+    try:
+        return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_s:.0f} s"
 
 
 def _time_ns(text: str | None) -> int | None:

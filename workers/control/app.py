@@ -83,7 +83,7 @@ def create_app(settings: Settings, *, expiry_every_s: float = EXPIRY_EVERY_S) ->
     @signals.on_partitions_assigned.connect
     async def assigned(sender: Any, *given: Any, **_: Any) -> None:
         mine = [TopicPartition(tp.topic, tp.partition) for tp in given[0] if tp.topic == topics.COMMANDS.name]
-        executor.ours_from = await _ends(settings, mine)
+        executor.assigned(await _ends(settings, mine))
         metrics.REBALANCES.labels("control").inc()
 
     @signals.on_rebalance_complete.connect

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from streams import topics
 from streams.clients import consumer_of, partitions_of, producer_of, read_partitions
-from streams.errors import BadMessage, Unavailable
+from streams.errors import BadMessage, Misconfigured, Unavailable
 from streams.messages import AuditEntry, Command, Reply, Template
 from workers.control.refusal import Refusal
 
@@ -42,9 +42,10 @@ class Correspondent:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        """Connect.  Raises Misconfigured where no worker has made the topics, and KafkaError."""
+        partitions = [TopicPartition(topics.REPLIES.name, p) for p in await known_partitions(self.settings, topics.REPLIES)]
         self._consumer, self._producer = consumer_of(self.settings), producer_of(self.settings, linger_ms=0)
         await asyncio.gather(self._consumer.start(), self._producer.start())
-        partitions = [TopicPartition(topics.REPLIES.name, p) for p in await partitions_of(self.settings, topics.REPLIES.name)]
         self._consumer.assign(partitions)
         # The end as it is now, before any command is published: a reply cannot be missed.
         for partition, end in (await self._consumer.end_offsets(partitions)).items():
@@ -61,8 +62,8 @@ class Correspondent:
         """Publish a command and wait for its reply.  Raises NoReply or KafkaError."""
         future = self._waiting.setdefault(command.id, asyncio.get_running_loop().create_future())
         try:
-            await self._producer.send_and_wait(topics.COMMANDS.name, command.to_bytes(), key=command.subject.encode())
             async with asyncio.timeout(timeout_s):
+                await self._producer.send_and_wait(topics.COMMANDS.name, command.to_bytes(), key=command.subject.encode())
                 return await future
         except TimeoutError:
             text = f"no reply to {command.kind} {command.subject} (command {command.id}) within {timeout_s:.0f} s: is a control worker running?"
@@ -100,7 +101,7 @@ def command_of(kind: CommandKind, subject: str, actor: str, arguments: dict[str,
 async def ask(
     settings: Settings, kind: CommandKind, subject: str, actor: str, arguments: dict[str, Any] | None = None, *, timeout_s: float = 30.0
 ) -> Reply:
-    """Publish one command and wait for its reply.  Raises Refusal, NoReply or KafkaError."""
+    """Publish one command and wait for its reply.  Raises Refusal, NoReply, Misconfigured or KafkaError."""
     command = command_of(kind, subject, actor, arguments)
     async with Correspondent(settings) as correspondent:
         return await correspondent.ask(command, timeout_s)
@@ -119,8 +120,17 @@ async def read_gallery(settings: Settings) -> list[Template]:
     return [found[key] for key in sorted(found)]
 
 
+async def known_partitions(settings: Settings, topic: topics.Topic) -> set[int]:
+    """Partitions of a topic.  Raises Misconfigured when there is none: a producer would wait for it for minutes."""
+    partitions = await partitions_of(settings, topic.name)
+    if not partitions:
+        raise Misconfigured(f"topic {topic.name} does not exist at {settings.bootstrap}: start a control worker first")
+    return partitions
+
+
 async def note_read(settings: Settings, actor: str, action: str, subject: str | None = None) -> None:
-    """Looking at who is enrolled is in the audit trail too."""
+    """Looking at who is enrolled is in the audit trail too.  Raises Misconfigured or KafkaError."""
+    await known_partitions(settings, topics.AUDIT)
     producer = producer_of(settings, linger_ms=0)
     await producer.start()
     try:

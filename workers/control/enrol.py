@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from workers.control.refusal import Refusal
 from workers.identity.site import read_site
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streams.messages import Command
     from streams.settings import Settings
     from workers.control.gallery import GalleryView
@@ -58,7 +61,7 @@ async def enrol(settings: Settings, command: Command, view: GalleryView, space: 
     if result.reasons:
         why = "too_little_walking" if result.reasons[0].startswith(("too little", "poor signal")) else "two_people"
         raise Refusal("; ".join(result.reasons), why)
-    known = gallery_of(view, space.name, vectors_ND.shape[1])
+    known = await asyncio.to_thread(gallery_of, view.current(), space.name, vectors_ND.shape[1])  # seconds with 100,000 templates
     other = already_enrolled(known, result.templates, space.policy, subject=command.subject, now_ns=time.time_ns())
     if other is not None:
         text = f"this walk is already enrolled as {other}; use gallery merge or rename if it is the same person"
@@ -162,10 +165,10 @@ async def _found(settings: Settings, stream_key: str, since_ns: int | None) -> l
     return list(found.values())
 
 
-def gallery_of(view: GalleryView, space: str, dim: int) -> Gallery:
+def gallery_of(templates: Iterable[Template], space: str, dim: int) -> Gallery:
     """The templates of one space as something to match against."""
     gallery = Gallery(space, dim)
-    for t in view.templates.values():
+    for t in templates:
         if t.space == space and len(t.vector) == dim:
             gallery.put(t.subject, t.template_id, t.vector, quality=t.quality, windows=t.windows, expires_ns=t.expires_ns, space=space)
     return gallery

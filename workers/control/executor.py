@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 RETRY_AFTER_S = 1.0
 SWEEP_EVERY_S = 3600.0
+MOST_PLACES = 20
+"""Repetitions of one command whose answers are remembered."""
 OPERATIONS = {"rename": operations.rename, "merge": operations.merge, "consent": operations.consent, "erase": operations.erase}
 
 
@@ -53,15 +55,24 @@ class Executor:
         self.busy_since_s: float | None = None
         self.ours_from: dict[int, int] = {}
         """By partition: messages before this offset may have been handled by an earlier owner."""
+        self._handled: dict[int, int] = {}
         self._sweep_at_s: dict[int, float] = {}
+
+    def assigned(self, ends: dict[int, int]) -> None:
+        """Partitions have come, with their end offsets now."""
+        self.ours_from = ends
+        self._handled.clear()
 
     async def handle(self, message: Any, done: MutableMapping[bytes, bytes]) -> None:
         """Carry out one command.  While the broker does not answer it is tried again: Faust itself would lose it."""
+        if message.offset <= self._handled.get(message.partition, -1):
+            return  # Faust delivers some messages twice after a rebalance
         self.busy_since_s = time.monotonic()
         try:
             while True:
                 try:
                     await self._handle(message, done)
+                    self._handled[message.partition] = message.offset
                     return
                 except (KafkaError, Unavailable, OSError) as error:
                     log.warning("the broker does not answer, trying the command again", error=repr(error), offset=message.offset)
@@ -77,11 +88,13 @@ class Executor:
             await self._letter(error, message, maybe_before)
             return
         key = command.id.encode()
+        place = [message.partition, message.offset]
         if (kept := done.get(key)) is not None:
-            place, reply_bytes = msgpack.unpackb(kept)["place"], msgpack.unpackb(kept)["reply"]
-            if place != [message.partition, message.offset]:
+            fields = msgpack.unpackb(kept)
+            if place not in fields["places"]:
                 # The same command published twice: its publisher waits for an answer to the second as well.
-                await self._writer.reply(Reply.from_bytes(reply_bytes))
+                await self._writer.reply(Reply.from_bytes(fields["reply"]))
+                done[key] = msgpack.packb(fields | {"places": [*fields["places"][-MOST_PLACES:], place]})
             return
         reply = await find_reply(self.settings, command, message) if maybe_before else None
         if reply is None:
@@ -91,7 +104,7 @@ class Executor:
                 await self._writer.audit(command.actor, command.kind, command.subject, reply.error or "done", details)
             await self._writer.reply(reply)
             metrics.COMMANDS.labels(command.kind, "done" if reply.ok else "refused").inc()
-        kept_fields = {"place": [message.partition, message.offset], "reply": reply.to_bytes(), "at_s": time.time()}
+        kept_fields = {"places": [place], "reply": reply.to_bytes(), "at_s": time.time()}
         done[key] = msgpack.packb(kept_fields)
         self._forget(message.partition, done)
 
@@ -152,7 +165,7 @@ class Executor:
         oldest_s = time.time() - 2 * (self.settings.retention_ms.get(topics.COMMANDS.name) or topics.COMMANDS.retention_ms or 0) / 1000
         for key, value in list(done.items()):
             fields = msgpack.unpackb(value)
-            if fields["place"][0] == partition and fields["at_s"] < oldest_s:
+            if fields["places"][0][0] == partition and fields["at_s"] < oldest_s:
                 del done[key]
 
 

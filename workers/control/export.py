@@ -18,6 +18,7 @@ from streams import topics
 from streams.clients import producer_of
 from streams.errors import Refused
 from streams.messages import AuditEntry, Template
+from workers.control.client import known_partitions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -86,7 +87,8 @@ def parse_lines(text: str, space: str | None) -> list[Template]:
 
 
 async def import_templates(settings: Settings, templates: list[Template], actor: str) -> None:
-    """Write templates to the gallery, note it in the audit trail.  Doing it again changes nothing.  Raises KafkaError."""
+    """Write templates to the gallery, note it in the audit trail.  Doing it again changes nothing.  Raises Misconfigured or KafkaError."""
+    await known_partitions(settings, topics.GALLERY)
     producer = producer_of(settings)
     await producer.start()
     try:

@@ -65,7 +65,7 @@ class Walk:
             for window in (self.vectors, self.qualities, self.starts_ns, self.offsets):
                 window.clear()
         self.last_received_ns = max(self.last_received_ns, incoming.received_ns)
-        self.vectors.append(vector_D)
+        self.vectors.append(vector_D.copy())  # a view would keep the whole batch in memory
         self.qualities.append(quality)
         self.starts_ns.append(sample.start_ns)
         self.offsets.append(incoming.record.offset)
@@ -287,7 +287,9 @@ class IdentityWorker:
             if e.topic == topics.IDENTITY_EVENTS.name:
                 event = IdentityEvent.from_bytes(e.value)
                 walk = self._walks.get((at, event.stream_key))
-                if walk is not None and walk.bout_id == event.bout_id and event.subject is not None:
+                if walk is None or walk.bout_id != event.bout_id or event.start_ns > walk.starts_ns[-1]:
+                    continue  # of another bout, or of a window still to come
+                if event.subject is not None:
                     walk.named = event.subject
 
     def forget(self, at: TopicPartition) -> None:

@@ -43,7 +43,7 @@ RING_SAMPLES = 1024
 
 MOST_SILENT_DEVICES = 200_000
 """Devices of which is remembered how far they came, so that a phone that sends its last minutes again after a silence does not
-repeat its events.  About 20 MB."""
+repeat its events.  Only memory knows it: after a restart such a phone's last minutes would be taken for new ones.  About 20 MB."""
 
 
 class Device:
@@ -277,13 +277,13 @@ class InertialWorker:
         return min(offsets, default=None)
 
     def restore(self, at: TopicPartition, emitted: Sequence[Emitted]) -> None:
-        """Bouts go on where an earlier owner's last gait sample of each device says."""
-        last = {e.key: e for e in emitted if e.topic == topics.SAMPLES_INERTIAL.name}
-        for e in last.values():
-            sample = GaitSample.from_bytes(e.value)
-            device = self._devices.get((at, sample.stream_key))
-            if device is not None:
-                device.bouts.take_over(sample)
+        """Each device's bout goes on as the gait sample of its last window says."""
+        for e in emitted:
+            if e.topic == topics.SAMPLES_INERTIAL.name:
+                sample = GaitSample.from_bytes(e.value)
+                device = self._devices.get((at, sample.stream_key))
+                if device is not None:
+                    device.bouts.take_over(sample)
 
     def forget(self, at: TopicPartition) -> None:
         """Drop the devices of a partition."""

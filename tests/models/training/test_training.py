@@ -231,3 +231,18 @@ def test_calibration_describes_both_distributions() -> None:
         assert list(rates) == sorted(rates, reverse=True)
         assert list(cosines) == sorted(cosines)
     assert calibration.counts[0] == (12 * 11 * 4 * 26, 12 * 2 * 26)
+
+
+def test_calibration_leaves_out_sources_that_have_no_long_probes() -> None:
+    """Short walks of other people, all alike: were they in the table of single windows, its impostor mean would jump at four windows."""
+    long = simulate(range(70, 76), sessions=2, duration_s=30)
+    short = [replace(recording, source="short") for recording in simulate(range(70, 76), sessions=6, duration_s=4.5)]
+    rng = np.random.default_rng(3)
+
+    def embed(x_WT6: Float32) -> Float32:
+        return normalised(rng.normal(3.0 if len(x_WT6) < 4 else 0.0, 1.0, (len(x_WT6), 64)).astype(np.float32))
+
+    calibration = calibrate([(embed, [*long, *short])], (1, 4))
+    assert calibration.windows == (1, 4)
+    assert calibration.people == 6
+    assert calibration.impostor_mean[0] == pytest.approx(calibration.impostor_mean[1], abs=0.1)

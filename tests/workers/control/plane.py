@@ -83,7 +83,7 @@ class Plane:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 60
-        while wait and not self._ready():
+        while wait and not self.ready():
             assert self.process.poll() is None, f"the control plane ended:\n{self.log()}"
             assert time.monotonic() < deadline, f"the control plane is not ready:\n{self.log()}"
             time.sleep(0.1)
@@ -100,7 +100,8 @@ class Plane:
         """The end of what it has logged."""
         return self._log.read_text(errors="replace")[-4000:] if self._log.exists() else ""
 
-    def _ready(self) -> bool:
+    def ready(self) -> bool:
+        """Whether /readyz says so."""
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=2) as response:
                 return bool(response.status == 200)
