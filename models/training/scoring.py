@@ -111,7 +111,7 @@ def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tupl
     if not kept:
         most = max((min(map(len, pair)) for pair in scores.values()), default=0)
         raise CalibrationError(f"calibration needs {LEAST_SCORES} genuine and as many impostor scores of one source, the most is {most}")
-    sources = sorted({source for source, _ in enough if all((source, n) in enough for n in kept[:1])})
+    sources = sorted({source for source, _ in enough if all((source, n) in enough for n in kept)})
     rows = [tuple(_Weighted([scores[source, n][side] for source in sources]) for side in (0, 1)) for n in kept]
     people = {(recording.source, recording.subject) for group in embedded for recording, _ in group if recording.source in sources}
     return ScoreCalibration(

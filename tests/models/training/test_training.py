@@ -236,7 +236,7 @@ def test_calibration_describes_both_distributions() -> None:
 def test_calibration_leaves_out_sources_that_have_no_long_probes() -> None:
     """Short walks of other people, all alike: were they in the table of single windows, its impostor mean would jump at four windows."""
     long = simulate(range(70, 76), sessions=2, duration_s=30)
-    short = [replace(recording, source="short") for recording in simulate(range(70, 76), sessions=6, duration_s=4.5)]
+    short = [replace(recording, source="short") for recording in simulate(range(70, 76), sessions=12, duration_s=4.5)]
     rng = np.random.default_rng(3)
 
     def embed(x_WT6: Float32) -> Float32:

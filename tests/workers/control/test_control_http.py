@@ -102,7 +102,7 @@ def test_what_is_wrong_is_said(plane: Plane, method: str, path: str, body: Any, 
 
 
 def test_dead_letters_are_listed_and_put_back(plane: Plane) -> None:
-    marker = b"\xc1 http letter"
+    marker = b"\xc1 a letter over HTTP, of a length of its own"
     plane.publish(topics.COMMANDS, [(b"marker", marker)])
 
     def letters() -> list[dict[str, Any]]:
