@@ -12,7 +12,7 @@ from tests.workers.control.plane import HOP_NS, Plane, person, run
 from workers.control.client import command_of
 
 
-@pytest.mark.parametrize("broker_kind", broker_kinds())
+@pytest.mark.parametrize("broker_kind", broker_kinds(embedded=False))  # the embedded one: see test_control_outage
 def test_commands_are_carried_out_when_the_broker_is_back(broker: BrokerProcess, tmp_path: Path) -> None:
     settings = Settings(bootstrap=broker.bootstrap, group_prefix="outage", session_timeout_s=6.0)
     run(ensure_topics(settings))
