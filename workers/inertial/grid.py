@@ -1,7 +1,8 @@
 """Pieces of samples of many devices to values on the absolute 50 Hz grid, all devices at once.
 
 A grid value is the linear interpolation between its two neighbouring samples, so it depends on nothing but them, and how the
-samples were cut into chunks does not matter.  Devices faster than the grid are averaged over grid steps first (anti-aliasing).
+samples were cut into chunks does not matter.  Devices faster than the grid, or with times of their own, are averaged over grid steps
+first (anti-aliasing).
 
 Shape letters: S slots, R ring, P runs of samples (pieces, and what a slot kept of the one before), N samples of all runs, G grid values.
 """
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.types import GRID_RATE_HZ, GRID_STEP_NS
+from models.types import GRID_STEP_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from workers.inertial.ordering import Piece
-
-AVERAGE_FROM_HZ = 1.5 * GRID_RATE_HZ
-"""From this rate on several samples fall into one grid step, and picking between two of them would alias."""
 
 
 @dataclass(slots=True)
@@ -121,7 +119,7 @@ class Grid:
             for piece in chain:
                 a = piece.first
                 acc_N3, gyro_N3 = (piece.acc_N3[a:], piece.gyro_N3[a:]) if a else (piece.acc_N3, piece.gyro_N3)
-                if piece.rate_hz >= AVERAGE_FROM_HZ:
+                if piece.averaged:
                     times_ns, mean_N6 = self._thin(slot, piece.times_ns()[a:], np.concatenate([acc_N3, gyro_N3], axis=1, dtype=np.float64))
                     runs.add_timed(slot, mean_N6[:, :3], mean_N6[:, 3:], times_ns)
                 elif piece.own_times_ns is not None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from models.types import GRID_RATE_HZ
 from streams.errors import BadClock
 from workers.inertial.checks import end_ns
 
@@ -30,6 +31,9 @@ GAP_NS = 100_000_000
 
 LATE_NS = 2_000_000_000
 """Chunks out of order by up to this much are sorted; later ones are refused."""
+
+AVERAGE_FROM_HZ = 1.5 * GRID_RATE_HZ
+"""From this rate on several samples fall into one grid step, and picking between two of them would alias."""
 
 MOST_PIECE_NS = 4_000_000_000
 """Longer chunks are cut, so that a piece always fits into the ring of grid values."""
@@ -54,6 +58,7 @@ class Piece:
     """Samples [first, n) of a chunk, in time order; `breaks` when they do not continue the segment before.
 
     acc_N3 in m/s², gyro_N3 in rad/s.  Sample i was taken at `start_ns + i * period_ns`, or at `own_times_ns[i]`.
+    averaged: several samples may fall into one grid step, and the grid takes their mean.
     """
 
     start_ns: int
@@ -61,7 +66,7 @@ class Piece:
     last_ns: int = field(compare=False)
     acc_N3: NDArray[np.floating] = field(compare=False)
     gyro_N3: NDArray[np.floating] = field(compare=False)
-    rate_hz: float = field(compare=False)
+    averaged: bool = field(compare=False)
     period_ns: float = field(compare=False)
     own_times_ns: NDArray[np.int64] | None = field(compare=False)
     span: Span = field(compare=False)
@@ -181,10 +186,12 @@ class Ordering:
 def split_at_gaps(chunk: ImuChunk, last_ns: int, offset: int, span: Span) -> list[Piece]:
     """The chunk as pieces without internal gaps (a device that gives its own times may have paused) and of at most MOST_PIECE_NS."""
     start_ns, acc_N3, gyro_N3 = chunk.start_ns, chunk.acc, chunk.gyro
+    # A device with its own times is always averaged: a rate estimated chunk by chunk would make the grid depend on the chunks.
+    averaged = chunk.rate_hz is None or chunk.rate_hz >= AVERAGE_FROM_HZ
     if chunk.rate_hz is not None:
         period_ns = 1e9 / chunk.rate_hz
         if last_ns - start_ns <= MOST_PIECE_NS:
-            return [Piece(start_ns, offset, last_ns, acc_N3, gyro_N3, chunk.rate_hz, period_ns, None, span)]
+            return [Piece(start_ns, offset, last_ns, acc_N3, gyro_N3, averaged, period_ns, None, span)]
         times_ns = regular_times_ns(start_ns, len(acc_N3), period_ns)
         cuts = np.zeros(0, np.int64)
     else:
@@ -197,8 +204,7 @@ def split_at_gaps(chunk: ImuChunk, last_ns: int, offset: int, span: Span) -> lis
     for a, b in pairwise([0, *cuts.tolist(), len(times_ns)]):
         part_ns = times_ns[a:b]
         begin_ns, end_ns = int(part_ns[0]), int(part_ns[-1])
-        rate_hz = chunk.rate_hz or (b - a - 1) * 1e9 / max(1, end_ns - begin_ns)
-        pieces.append(Piece(begin_ns, offset, end_ns, acc_N3[a:b], gyro_N3[a:b], rate_hz, 0.0, part_ns, span))
+        pieces.append(Piece(begin_ns, offset, end_ns, acc_N3[a:b], gyro_N3[a:b], averaged, 0.0, part_ns, span))
     return pieces
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from models.types import GRID_STEP_NS
+from models.types import GRID_RATE_HZ, GRID_STEP_NS
 from streams.messages import ImuChunk
 from workers.inertial.grid import Grid
 from workers.inertial.ordering import Ordering, Piece
@@ -56,8 +56,9 @@ def pieces_of(chunks: list[ImuChunk]) -> list[Piece]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), rate_hz=st.sampled_from([20.0, 33.3, 50.0, 52.0, 70.0]), own_times=st.booleans(), overlap=st.integers(0, 3))
-def test_slow_devices_are_interpolated(data: st.DataObject, rate_hz: float, own_times: bool, overlap: int) -> None:
+@given(data=st.data(), rate_hz=st.sampled_from([20.0, 33.3, 50.0, 52.0, 70.0, 104.0]), own_times=st.booleans(), overlap=st.integers(0, 3))
+def test_cutting_does_not_matter(data: st.DataObject, rate_hz: float, own_times: bool, overlap: int) -> None:
+    """Slow regular devices are interpolated, the others averaged over grid steps first, however many samples a chunk has."""
     chance = np.random.default_rng(data.draw(st.integers(0, 1000)))
     n = int(SECONDS * rate_hz)
     jitter = chance.uniform(-0.2, 0.2, n) if own_times else np.zeros(n)
@@ -73,14 +74,25 @@ def test_slow_devices_are_interpolated(data: st.DataObject, rate_hz: float, own_
         neighbour = [pieces[0]] if rounds == 0 else []  # another device in the same round must not matter
         grid.add([other, slot] if neighbour else [slot], [neighbour, chain] if neighbour else [chain])
         rounds += 1
+    averaged = own_times or rate_hz > 1.5 * GRID_RATE_HZ
     begin, end = int(grid.begin[slot]), int(grid.end[slot])
     assert begin == times_ns[0] // GRID_STEP_NS + 1
     if not overlap or own_times:  # the regular times of an overlapping chunk differ by a nanosecond of rounding
-        assert end >= times_ns[-1] // GRID_STEP_NS
+        assert end >= np.unique(times_ns // GRID_STEP_NS)[-2 if averaged else -1]  # a mean waits for the next step's first sample
+    expect_values(grid, slot, times_ns, values_N6, averaged=averaged)
+
+
+def expect_values(grid: Grid, slot: int, times_ns: NDArray[np.int64], values_N6: NDArray[np.float32], *, averaged: bool) -> None:
+    """What lies on the grid is interpolated in float64 between the samples, or between the means of the samples of each grid step."""
+    time_N, value_N6 = (times_ns - START_NS).astype(np.float64), values_N6.astype(np.float64)
+    if averaged:
+        _, step_N, count_K = np.unique(times_ns // GRID_STEP_NS, return_inverse=True, return_counts=True)
+        time_N, *columns = (np.bincount(step_N, weights) / count_K for weights in (time_N, *value_N6.T))
+        value_N6 = np.stack(columns, axis=1)
+    begin, end = int(grid.begin[slot]), int(grid.end[slot])
     index_G = np.arange(begin, end)
-    expected_G6 = [np.interp(index_G * GRID_STEP_NS - START_NS, times_ns - START_NS, values_N6[:, c].astype(np.float64)) for c in range(6)]
-    found_G6 = grid.gather(np.array([slot]), np.array([begin]), end - begin)[0]
-    np.testing.assert_allclose(found_G6, np.stack(expected_G6, axis=1), atol=2e-5)
+    expected_G6 = np.stack([np.interp(index_G * GRID_STEP_NS - START_NS, time_N, value_N6[:, c]) for c in range(6)], axis=1)
+    np.testing.assert_allclose(grid.gather(np.array([slot]), np.array([begin]), end - begin)[0], expected_G6, atol=2e-5)
 
 
 @pytest.mark.parametrize("cuts", [[], [1, 2, 3], [37, 200], [5, 50, 51, 300]])  # in one piece; sample by sample; across and inside steps
@@ -93,13 +105,7 @@ def test_fast_devices_are_averaged(cuts: list[int]) -> None:
     slot = grid.slot()
     for piece in pieces_of(chunks_of(values_N6, times_ns, cuts, 0, 100.0)):
         grid.add([slot], [[piece]])
-    step_N = times_ns // GRID_STEP_NS
-    steps = np.unique(step_N)
-    mean_ns = np.array([np.mean(times_ns[step_N == step] - START_NS) for step in steps])
-    means = np.array([values_N6[step_N == step].astype(np.float64).mean(0) for step in steps])
-    begin, end = int(grid.begin[slot]), int(grid.end[slot])
-    assert end - begin >= len(steps) - 3  # the first step begins the segment, the last one is still being gathered
-    index_G = np.arange(begin, end)
-    expected_G6 = [np.interp(index_G * GRID_STEP_NS - START_NS, mean_ns, means[:, c]) for c in range(6)]
-    found_G6 = grid.gather(np.array([slot]), np.array([begin]), end - begin)[0]
-    np.testing.assert_allclose(found_G6, np.stack(expected_G6, axis=1), atol=2e-5)
+    steps = np.unique(times_ns // GRID_STEP_NS)
+    # The first step begins the segment, the last one is still being gathered.
+    assert int(grid.end[slot] - grid.begin[slot]) >= len(steps) - 3
+    expect_values(grid, slot, times_ns, values_N6, averaged=True)
