@@ -38,6 +38,9 @@ AVERAGE_FROM_HZ = 1.5 * GRID_RATE_HZ
 MOST_PIECE_NS = 4_000_000_000
 """Longer chunks are cut, so that a piece always fits into the ring of grid values."""
 
+ROUNDING_NS = 1_000
+"""The same sample computed from two chunks' starts may differ by a nanosecond; no device samples at a megahertz."""
+
 RECENT_SEQS = 64
 """Sequence numbers remembered per device: a minute of chunks, far more than publishers repeat."""
 
@@ -173,10 +176,10 @@ class Ordering:
         return ready
 
     def _use(self, piece: Piece, *, breaks: bool) -> list[Piece]:
-        if self.frontier_ns is not None and piece.start_ns <= self.frontier_ns:
-            if piece.last_ns <= self.frontier_ns:
+        if self.frontier_ns is not None and piece.start_ns <= (covered_ns := self.frontier_ns + ROUNDING_NS):
+            if piece.last_ns <= covered_ns:
                 return []  # wholly covered by a neighbour: clocks that overlap by a few samples
-            piece.first = int(np.searchsorted(piece.times_ns(), self.frontier_ns, side="right"))
+            piece.first = int(np.searchsorted(piece.times_ns(), covered_ns, side="right"))
         piece.breaks = breaks
         self.frontier_ns, self._linked = piece.last_ns, True
         self.spans.append(piece.span)
