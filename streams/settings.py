@@ -78,7 +78,7 @@ class Settings(BaseSettings):
     """File written by `gaitstream calibrate`: adapts thresholds to this site; without it the shipped calibration decides."""
 
     http_host: str = "127.0.0.1"
-    """Where metrics, health and the API listen; anything but loopback needs api_token."""
+    """Where metrics and health listen. They name nobody, so they ask for no token."""
     http_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port of this role's /metrics, /healthz and /readyz; 0 picks a free one."""
     api_host: str = "127.0.0.1"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from streams import metrics, topics
 from streams.clients import consumer_of
@@ -28,12 +27,14 @@ Change = tuple[int, str, str, Template | None]
 
 
 class GalleryFeed:
-    """Puts every change of the gallery on `changes`; `loaded` once what lay in the topic at the start has been read."""
+    """Puts every change of the gallery on `changes`; `loaded` once what lay in the topic at the start has been read;
+    `behind` says why while it cannot be followed."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.changes: SimpleQueue[Change] = SimpleQueue()
         self.loaded = False
+        self.behind: str | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -59,9 +60,12 @@ class GalleryFeed:
         while True:
             try:
                 await self._read()
-            except KafkaError as error:
-                log.warning("reading the gallery failed, trying again", error=repr(error))
+            except Exception as error:  # whatever it is: a gallery that stops changing would never forget an erased person
+                self.behind = repr(error)
+                log.warning("reading the gallery failed, trying again", error=self.behind)
                 await asyncio.sleep(1.0)
+            else:
+                self.behind = None
 
     async def _read(self) -> None:
         for records in (await self._consumer.getmany(timeout_ms=500)).values():

@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import structlog
 
 if TYPE_CHECKING:
     from streams.settings import Settings
+
+
+REPEAT_S = 10.0
+"""A library's sentence appears once in so long: aiokafka says a hundred times a second that a broker is away."""
+
+MOST_SENTENCES = 1000
+
+
+class OncePerWhile(logging.Filter):
+    """Lets a sentence (its template, whatever the values in it) through once in REPEAT_S and says how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        sentence = (record.name, str(record.msg))
+        if len(self._said) > MOST_SENTENCES:  # a library that formats its values into the sentence
+            self._said.clear()
+        said_s, left_out = self._said.get(sentence, (-REPEAT_S, 0))
+        now_s = time.monotonic()
+        if now_s - said_s < REPEAT_S:
+            self._said[sentence] = (said_s, left_out + 1)
+            return False
+        self._said[sentence] = (now_s, 0)
+        if left_out:
+            record.msg = f"{record.msg} (and {left_out} times more)"
+        return True
 
 
 def configure_logs(settings: Settings, role: str) -> None:
@@ -30,5 +59,6 @@ def configure_logs(settings: Settings, role: str) -> None:
     )
     structlog.contextvars.bind_contextvars(role=role)
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(OncePerWhile())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

@@ -43,28 +43,34 @@ log = structlog.get_logger()
 CANDIDATES = 5
 """People listed in an event."""
 
+SILENT_NS = 600_000_000_000
+"""A walk is let go of when no sample of its partition came for so long: far longer than an outage of the worker before this one, which
+must not cost evidence."""
+
 
 class Walk:
     """Evidence of one stream: the last windows of its present bout, and whom the bout has been taken for."""
 
-    __slots__ = ("bout_id", "last_received_ns", "named", "offsets", "qualities", "starts_ns", "vectors")
+    __slots__ = ("bout_id", "last_record_ns", "last_sensed_ns", "named", "offsets", "qualities", "starts_ns", "vectors")
 
     def __init__(self) -> None:
         self.bout_id = ""
         self.named: str | None = None
-        self.last_received_ns = 0
+        self.last_sensed_ns = 0  # when the broker received the raw samples behind the newest window
+        self.last_record_ns = 0  # when it received that window
         self.vectors: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE_WINDOWS)
         self.qualities: deque[float] = deque(maxlen=EVIDENCE_WINDOWS)
         self.starts_ns: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
         self.offsets: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
 
-    def add(self, incoming: Incoming, sample: GaitSample, vector_D: NDArray[np.float32], quality: float, idle_ns: float) -> None:
-        """The bout's next window; another bout, or a long silence, begins anew."""
-        if sample.bout_id != self.bout_id or incoming.received_ns - self.last_received_ns > idle_ns:
+    def add(self, incoming: Incoming, sample: GaitSample, vector_D: NDArray[np.float32], quality: float) -> None:
+        """The bout's next window; another bout begins anew."""
+        if sample.bout_id != self.bout_id:
             self.bout_id, self.named = sample.bout_id, None
             for window in (self.vectors, self.qualities, self.starts_ns, self.offsets):
                 window.clear()
-        self.last_received_ns = max(self.last_received_ns, incoming.received_ns)
+        self.last_sensed_ns = max(self.last_sensed_ns, sample.received_ns)
+        self.last_record_ns = max(self.last_record_ns, incoming.received_ns)
         self.vectors.append(vector_D.copy())  # a view would keep the whole batch in memory
         self.qualities.append(quality)
         self.starts_ns.append(sample.start_ns)
@@ -88,6 +94,7 @@ class IdentityWorker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._walks: dict[tuple[TopicPartition, str], Walk] = {}
+        self._sensed_ns: dict[TopicPartition, int] = {}  # newest raw samples behind each partition's windows
         self._feed = GalleryFeed(settings)
         self._gallery_version = -1
         self._loaded = False
@@ -115,7 +122,9 @@ class IdentityWorker:
         """None once embedder and gallery are loaded."""
         if not self._loaded:
             return "the embedding network is not loaded"
-        return None if self._feed.loaded else "the gallery is not loaded"
+        if not self._feed.loaded:
+            return "the gallery is not loaded"
+        return f"the gallery cannot be followed: {self._feed.behind}" if self._feed.behind else None
 
     def decode(self, record: ConsumerRecord) -> GaitSample:
         """The sample in a record.  Raises BadMessage; a sample cut for another network is refused."""
@@ -131,13 +140,13 @@ class IdentityWorker:
         self._update_gallery()
         samples: list[GaitSample] = [incoming.message for incoming in batch]  # type: ignore[misc]
         vectors_BD, quality_B = self._embed(np.stack([sample.samples for sample in samples]))
-        idle_ns = self.settings.idle_release_s * 1e9
         walks, evidence = [], []
         for b, (incoming, sample) in enumerate(zip(batch, samples, strict=True)):
             walk = self._walks.get((incoming.at, sample.stream_key))
             if walk is None:
                 walk = self._walks[incoming.at, sample.stream_key] = Walk()
-            walk.add(incoming, sample, vectors_BD[b], float(quality_B[b]), idle_ns)
+            walk.add(incoming, sample, vectors_BD[b], float(quality_B[b]))
+            self._sensed_ns[incoming.at] = max(self._sensed_ns.get(incoming.at, 0), sample.received_ns)
             walks.append(walk)
             evidence.append((list(walk.vectors), list(walk.qualities), list(walk.starts_ns)))
         outcome = Outcome()
@@ -270,11 +279,15 @@ class IdentityWorker:
     # ---- commits and restarts ----------------------------------------------------------------------------------------------------
 
     def tick(self, at: TopicPartition, now_ns: int) -> Outcome:
-        """Walks silent for `idle_release_s` are forgotten, and so are people erased meanwhile, although nobody walks."""
+        """Walks whose device fell silent are forgotten, and so are people erased meanwhile, although nobody walks.
+
+        Silence is measured in raw samples, as the inertial worker measures it when it ends a bout: its own outages end nothing.
+        """
         self._update_gallery()
-        oldest_ns = now_ns - int(self.settings.idle_release_s * 1e9)
-        for name in [n for n, walk in self._walks.items() if n[0] == at and walk.last_received_ns < oldest_ns]:
-            del self._walks[name]
+        idle_ns = self._sensed_ns.get(at, 0) - int(self.settings.idle_release_s * 1e9)
+        for name, walk in [pair for pair in self._walks.items() if pair[0][0] == at]:
+            if walk.last_sensed_ns < idle_ns or walk.last_record_ns < now_ns - SILENT_NS:
+                del self._walks[name]
         return Outcome()
 
     def hold(self, at: TopicPartition) -> int | None:
@@ -294,5 +307,6 @@ class IdentityWorker:
 
     def forget(self, at: TopicPartition) -> None:
         """Drop the walks of a partition."""
+        self._sensed_ns.pop(at, None)
         for name in [name for name in self._walks if name[0] == at]:
             del self._walks[name]

@@ -106,7 +106,7 @@ class Ordering:
         self._last: tuple[int, int] = (0, 0)
         self._linked = False  # whether the next piece may continue the segment that ends at the frontier
         self.spans: deque[Span] = deque()
-        self._seqs: deque[int] = deque(maxlen=RECENT_SEQS)
+        self._seqs: dict[int, int] = {}  # start times by sequence number, the newest last
         self._pending: list[Piece] = []
 
     def restart(self, session: str, decided_ns: int | None = None) -> None:
@@ -120,13 +120,16 @@ class Ordering:
 
     def take(self, incoming: Incoming, chunk: ImuChunk) -> list[Piece] | None:
         """Pieces that this chunk makes ready; None when the chunk repeats an earlier one.  Raises BadClock when it is too late."""
-        if chunk.seq in self._seqs:
-            return None
+        if self._seqs.get(chunk.seq) == chunk.start_ns:
+            return None  # with another start it is a device that began to count again
         last_ns = end_ns(chunk)
         if chunk.start_ns < self.newest_ns - LATE_NS or (self.frontier_ns is not None and last_ns <= self.frontier_ns):
             behind_s = (self.newest_ns - chunk.start_ns) / 1e9
             raise BadClock(f"the chunk begins {behind_s:.1f} s behind the newest sample of its session", reason="late", path="start_ns")
-        self._seqs.append(chunk.seq)
+        self._seqs.pop(chunk.seq, None)
+        self._seqs[chunk.seq] = chunk.start_ns
+        if len(self._seqs) > RECENT_SEQS:
+            del self._seqs[next(iter(self._seqs))]
         self._last = (incoming.record.offset, incoming.received_ns)
         self.newest_ns = max(self.newest_ns, last_ns)
         span = Span(last_ns, incoming.record.offset, incoming.received_ns, chunk.placement, chunk.claimed_subject)

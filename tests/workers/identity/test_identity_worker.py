@@ -130,6 +130,19 @@ def test_a_successor_goes_on_exactly(worker: IdentityWorker, values: list[bytes]
         assert event.score == pytest.approx(expected[key].score, abs=1e-4)
 
 
+def test_an_outage_of_the_worker_before_costs_no_evidence(
+    worker: IdentityWorker, values: list[bytes], expected: dict[str, IdentityEvent]
+) -> None:
+    """While the inertial worker is away nobody walks by the clock of its output, but the bouts go on in the raw samples."""
+    worker.forget(AT)
+    outputs: list[Output] = []
+    for message in incoming(worker, values):
+        outputs += worker.process([message]).outputs
+        worker.tick(AT, message.received_ns + 60_000_000_000)
+    found = events_of(outputs)
+    assert {i: (e.decision, e.windows) for i, e in found.items()} == {i: (e.decision, e.windows) for i, e in expected.items()}
+
+
 def test_open_set(expected: dict[str, IdentityEvent]) -> None:
     """Mechanism, not accuracy: nobody is decided on too few windows, enrolled people are named, strangers are not."""
     by_person: dict[str, list[IdentityEvent]] = {}

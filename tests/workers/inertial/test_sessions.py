@@ -100,6 +100,15 @@ def test_what_is_sent_again_after_a_silence_is_late(worker: InertialWorker) -> N
     assert {why for _, why in letters} == {"late"}
 
 
+def test_a_device_that_counts_from_zero_again_is_heard(worker: InertialWorker) -> None:
+    """A repeat has the number and the time of what it repeats; an app that restarted has the number only."""
+    first, second = incoming(worker, walk(4)), incoming(worker, [*walk(4), *walk(4, since=6)])[4:]
+    worker.forget(AT)
+    outcomes = [worker.process([message]) for message in [*first, *second, *incoming(worker, walk(4, since=6))]]
+    assert [outcome.repeated for outcome in outcomes] == [0] * 8 + [1] * 4
+    assert not any(outcome.letters for outcome in outcomes)
+
+
 @pytest.mark.parametrize(
     ("name", "refused"),
     [("a straggler of the former session", 1), ("a straggler after a silence", 0), ("a new session", 0)],
