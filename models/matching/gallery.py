@@ -31,6 +31,9 @@ SPARE_GROUPS = 3
 ALL_EXACT = 256
 """Galleries up to this many templates are scored exactly without screening."""
 
+NARROW = 4
+"""Rows per person wanted that are looked at first."""
+
 EXACT_ROWS = 8192
 """Rows per exact product of one probe, 4 MB in float64 at 64 dimensions."""
 
@@ -205,19 +208,31 @@ class Gallery:
     def _best_people(self, row_BK: Indices, score_BK: NDArray[np.float64], people: int) -> list[list[tuple[str, float]]]:
         """Per probe up to `people` (name, score) by falling score, then by name; each person's best row counts."""
         order_BK = np.argsort(-score_BK, axis=1, kind="stable")
-        sorted_rows = np.take_along_axis(row_BK, order_BK, 1).tolist()
-        sorted_scores = np.take_along_axis(score_BK, order_BK, 1).tolist()
         found = []
-        for rows, scores in zip(sorted_rows, sorted_scores, strict=True):
-            best: dict[str, float] = {}
-            last = -np.inf
-            for row, score in zip(rows, scores, strict=True):
-                if score == -np.inf or (len(best) >= people and score < last):
+        width = NARROW * people  # nearly always enough, and few numbers become Python objects
+        while len(found) < len(row_BK):
+            rest = slice(len(found), None)
+            order = order_BK[rest, :width]
+            rows, scores = np.take_along_axis(row_BK[rest], order, 1).tolist(), np.take_along_axis(score_BK[rest], order, 1).tolist()
+            for pair in zip(rows, scores, strict=True):
+                best, complete = self._best_of(*pair, people)
+                if not complete and width < row_BK.shape[1]:
+                    width = row_BK.shape[1]
                     break
-                best.setdefault(self._templates.owner(row), score)
-                last = score
-            found.append(sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:people])
+                found.append(best)
         return found
+
+    def _best_of(self, rows: list[int], scores: list[float], people: int) -> tuple[list[tuple[str, float]], bool]:
+        """The best people among rows of falling score, and whether rows that would follow could not change them."""
+        best: dict[str, float] = {}
+        last, complete = -np.inf, False
+        for row, score in zip(rows, scores, strict=True):
+            if score == -np.inf or (len(best) >= people and score < last):
+                complete = True
+                break
+            best.setdefault(self._templates.owner(row), score)
+            last = score
+        return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))[:people], complete
 
 
 def _cosines(row_BKD: Float32, probe_BD: Float32) -> NDArray[np.float64]:

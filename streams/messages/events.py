@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, with_config
+from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from streams.codec import Message
 from streams.messages.fields import Name, Nanoseconds, OptionalText, Share
@@ -13,10 +14,10 @@ Decision = Literal["known", "unknown", "undecided"]
 Verification = Literal["accepted", "rejected", "undecided", "not_enrolled"]
 
 
-class Candidate(BaseModel):
-    """An enrolled person and how alike the walk is (cosine, -1..1)."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+@with_config(ConfigDict(extra="ignore", strict=True))
+class Candidate(TypedDict):
+    """An enrolled person and how alike the walk is (cosine, -1..1).  A plain dictionary: an event has several, and a model of each
+    would cost more than finding it."""
 
     subject: Name
     score: float

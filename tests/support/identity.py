@@ -79,6 +79,6 @@ async def assert_same_decisions(settings: Settings, expected: Iterable[Output]) 
         wrong = {name: (getattr(event, name), getattr(other, name)) for name in exact if getattr(event, name) != getattr(other, name)}
         assert not wrong, f"{event.stream_key} at {event.start_ns}: seen and expected {wrong}"
         pairs = {name: (getattr(event, name), getattr(other, name)) for name in ("score", "confidence", "margin")}
-        pairs |= {f"candidate {a.subject}": (a.score, b.score) for a, b in zip(event.candidates, other.candidates, strict=True)}
+        pairs |= {f"candidate {a['subject']}": (a["score"], b["score"]) for a, b in zip(event.candidates, other.candidates, strict=True)}
         apart = {name: (a, b) for name, (a, b) in pairs.items() if not (abs(a - b) <= 1e-4 or a == b)}
         assert not apart, f"{event.stream_key} at {event.start_ns}: seen and expected {apart}"

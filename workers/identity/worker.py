@@ -20,7 +20,7 @@ from models.matching.policy import DecisionPolicy
 from models.registry import load_embedder
 from streams import metrics, topics
 from streams.errors import SchemaMismatch
-from streams.messages import Candidate, EmbeddingRecord, GaitSample, IdentityEvent
+from streams.messages import EmbeddingRecord, GaitSample, IdentityEvent
 from streams.messages.fields import stable_id
 from workers.gallery_feed import GalleryFeed
 from workers.identity.site import read_site
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from workers.processor import Emitted, Incoming
 
+    Evidence = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
+
 log = structlog.get_logger()
 
 CANDIDATES = 5
@@ -49,32 +51,44 @@ must not cost evidence."""
 
 
 class Walk:
-    """Evidence of one stream: the last windows of its present bout, and whom the bout has been taken for."""
+    """Evidence of one stream: the last windows of its present bout, oldest first, and whom the bout has been taken for.
 
-    __slots__ = ("bout_id", "last_record_ns", "last_sensed_ns", "named", "offsets", "qualities", "starts_ns", "vectors")
+    vectors_KD, quality_K, start_ns_K: the first `windows` rows of (EVIDENCE_WINDOWS, ...) arrays.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("bout_id", "last_record_ns", "last_sensed_ns", "named", "offsets", "quality_K", "start_ns_K", "vectors_KD", "windows")
+
+    def __init__(self, dim: int) -> None:
         self.bout_id = ""
         self.named: str | None = None
         self.last_sensed_ns = 0  # when the broker received the raw samples behind the newest window
         self.last_record_ns = 0  # when it received that window
-        self.vectors: deque[NDArray[np.float32]] = deque(maxlen=EVIDENCE_WINDOWS)
-        self.qualities: deque[float] = deque(maxlen=EVIDENCE_WINDOWS)
-        self.starts_ns: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
+        self.windows = 0
+        self.vectors_KD = np.zeros((EVIDENCE_WINDOWS, dim), np.float32)
+        self.quality_K = np.zeros(EVIDENCE_WINDOWS, np.float32)
+        self.start_ns_K = np.zeros(EVIDENCE_WINDOWS, np.int64)
         self.offsets: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
 
     def add(self, incoming: Incoming, sample: GaitSample, vector_D: NDArray[np.float32], quality: float) -> None:
         """The bout's next window; another bout begins anew."""
         if sample.bout_id != self.bout_id:
-            self.bout_id, self.named = sample.bout_id, None
-            for window in (self.vectors, self.qualities, self.starts_ns, self.offsets):
-                window.clear()
+            self.bout_id, self.named, self.windows = sample.bout_id, None, 0
+            self.offsets.clear()
+        if self.windows == EVIDENCE_WINDOWS:
+            for array in (self.vectors_KD, self.quality_K, self.start_ns_K):
+                array[:-1] = array[1:]
+        else:
+            self.windows += 1
+        newest = self.windows - 1
+        self.vectors_KD[newest], self.quality_K[newest], self.start_ns_K[newest] = vector_D, quality, sample.start_ns
         self.last_sensed_ns = max(self.last_sensed_ns, sample.received_ns)
         self.last_record_ns = max(self.last_record_ns, incoming.received_ns)
-        self.vectors.append(vector_D.copy())  # a view would keep the whole batch in memory
-        self.qualities.append(quality)
-        self.starts_ns.append(sample.start_ns)
         self.offsets.append(incoming.record.offset)
+
+    def evidence(self) -> Evidence:
+        """Copies of vectors (K, D), qualities (K,) and start times (K,) up to now."""
+        k = self.windows
+        return self.vectors_KD[:k].copy(), self.quality_K[:k].copy(), self.start_ns_K[:k].copy()
 
     def contradicted_by(self, decision: Decision, subject: str | None) -> str | None:
         """Whom earlier events of the bout named, when this decision says otherwise; remembers the decision."""
@@ -144,11 +158,11 @@ class IdentityWorker:
         for b, (incoming, sample) in enumerate(zip(batch, samples, strict=True)):
             walk = self._walks.get((incoming.at, sample.stream_key))
             if walk is None:
-                walk = self._walks[incoming.at, sample.stream_key] = Walk()
+                walk = self._walks[incoming.at, sample.stream_key] = Walk(self._embedder.dim)
             walk.add(incoming, sample, vectors_BD[b], float(quality_B[b]))
             self._sensed_ns[incoming.at] = max(self._sensed_ns.get(incoming.at, 0), sample.received_ns)
             walks.append(walk)
-            evidence.append((list(walk.vectors), list(walk.qualities), list(walk.starts_ns)))
+            evidence.append(walk.evidence())
         outcome = Outcome()
         events = self._events(samples, walks, quality_B, evidence)
         for incoming, sample, vector_D, quality, event in zip(batch, samples, vectors_BD, quality_B, events, strict=True):
@@ -198,11 +212,11 @@ class IdentityWorker:
         samples: list[GaitSample],
         walks: list[Walk],
         quality_B: NDArray[np.float32],
-        evidence: list[tuple[list[NDArray[np.float32]], list[float], list[int]]],
+        evidence: list[Evidence],
     ) -> list[IdentityEvent]:
         """An event for every sample, with the evidence of its bout up to it."""
         vectors_BD, effective_B = combine(*zip(*evidence, strict=True))
-        windows_B = np.array([len(qualities) for _, qualities, _ in evidence])
+        windows_B = np.array([len(quality_K) for _, quality_K, _ in evidence])
         matches = self._gallery.match(vectors_BD, CANDIDATES, now_ns=time.time_ns(), space=self._embedder.space)
         decisions = self._policy.decide(matches, effective_B, windows_B)
         decided_ns = time.time_ns()
@@ -222,8 +236,7 @@ class IdentityWorker:
                 score=float(decisions.score_B[b]),
                 confidence=float(decisions.confidence_B[b]),
                 margin=float(decisions.margin_B[b]),
-                # Candidates are ours and many: validating each again would cost more than matching it.
-                candidates=[Candidate.model_construct(subject=name, score=score) for name, score in matches.candidates(b)],
+                candidates=[{"subject": name, "score": score} for name, score in matches.candidates(b)],
                 windows=int(windows_B[b]),
                 effective_windows=float(effective_B[b]),
                 target_fpir=self.settings.target_fpir,
@@ -300,7 +313,7 @@ class IdentityWorker:
             if e.topic == topics.IDENTITY_EVENTS.name:
                 event = IdentityEvent.from_bytes(e.value)
                 walk = self._walks.get((at, event.stream_key))
-                if walk is None or walk.bout_id != event.bout_id or event.start_ns > walk.starts_ns[-1]:
+                if walk is None or walk.bout_id != event.bout_id or event.start_ns > walk.start_ns_K[walk.windows - 1]:
                     continue  # of another bout, or of a window still to come
                 if event.subject is not None:
                     walk.named = event.subject

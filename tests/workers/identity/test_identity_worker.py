@@ -197,5 +197,5 @@ def test_erased_people_are_not_found(worker: IdentityWorker, values: list[bytes]
     worker._feed.changes.put((99, "ms13", "0", None))
     events = [event for event in run(worker, values, [64]).values() if event.stream_key.startswith("ms13")]
     assert {event.decision for event in events} <= {"unknown", "undecided"}
-    assert all("ms13" not in [c.subject for c in event.candidates] for event in events)
+    assert all("ms13" not in [c["subject"] for c in event.candidates] for event in events)
     assert all(event.gallery_version == 99 for event in events)
