@@ -2,7 +2,9 @@
 
 Weights are `NAME.safetensors`, the model card beside them is `NAME.json`. The card carries the SHA-256 of the weights file, so a truncated
 or exchanged file is refused; the space id is NAME@ and twelve digits of the hash of weights and preprocessing. "default" is an alias for
-the one network of each task that the live pipeline uses unless told otherwise.
+the one network of each task that the live pipeline uses unless told otherwise. The published networks are registered without weights:
+`gaitstream train NAME` makes them. Those for identification are embeddings here: the live pipeline uses what stands before their last
+layer.
 """
 
 from __future__ import annotations
@@ -11,22 +13,35 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import nn
 
+from models.inertial import baseline_networks, published
+from models.inertial.baseline_networks import BaselineEmbedding, BaselinePair
 from models.inertial.channels import STREAM_PREPROCESSING, WINDOW_PREPROCESSING
-from models.inertial.embedder import GaitEmbedder
-from models.inertial.extractor import WalkExtractor
+from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding
+from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
+from models.inertial.verifier import PairVerifier
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 
-EXTRACTION, EMBEDDING = "extraction", "embedding"
-"""Tasks: find the walking; turn a gait sample into an embedding."""
+EXTRACTION, EMBEDDING, VERIFICATION = "extraction", "embedding", "verification"
+"""Tasks: find the walking; turn a gait sample into an embedding; tell whether two gait samples are of one person."""
+
+RAW_PREPROCESSING = "raw-1"
+"""The published networks take raw samples as they are."""
+
+TRADITIONAL = "traditional method the published system is compared with; parameters are what it learnt, none before"
+
+PUBLISHED_PEOPLE = 118
+"""People of the published identification data; the last layer of a network trained here has as many rows as there were people."""
 
 
 class RegistryError(Exception):
@@ -51,16 +66,25 @@ class NetworkEntry:
 
     input: what one item is, in words.  preprocessing: version of what the network does to its raw input, part of the space id.
     default: whether "default" means it.  weights_set: "default" (permitted data) or "research" (says its licence, never a default).
+    build: the network with fresh weights; where `per_person`, it takes the number of people to tell apart (PUBLISHED_PEOPLE unless said).
+    pretrained: the network whose trained weights fill this one's fixed part.
     """
 
     name: str
     task: str
-    build: Callable[[], nn.Module]
+    build: Callable[..., nn.Module]
     input: str
     preprocessing: str
     summary: str
     default: bool = False
     weights_set: str = "default"
+    per_person: bool = False
+    pretrained: str | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether it belongs to the published smartphone system."""
+        return self.preprocessing == RAW_PREPROCESSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +100,63 @@ class NetworkInfo:
     weights_set: str
     space: str | None
     licence: str | None
+
+
+def _embedding(build: Callable[[int], published.IdentificationNetwork], people: int = PUBLISHED_PEOPLE) -> PenultimateEmbedding:
+    return PenultimateEmbedding(build(people))
+
+
+def _extractor(build: Callable[[], published.UNet]) -> StreamingUNet:
+    return StreamingUNet(build())
+
+
+def _published() -> list[NetworkEntry]:
+    """The networks of the published smartphone system."""
+    window = "128 samples x 6 axes, 50 Hz"
+    extraction = [
+        NetworkEntry(
+            name,
+            EXTRACTION,
+            partial(_extractor, build),
+            f"{StreamingUNet.CONTEXT} + {WalkTCN.BLOCK} + {StreamingUNet.LOOKAHEAD} samples x 6 axes, 50 Hz",
+            RAW_PREPROCESSING,
+            "published walking extractor, 1-D U-Net, 4 s look-ahead",
+        )
+        for name, build in published.EXTRACTION.items()
+    ]
+    identification = [
+        NetworkEntry(
+            name,
+            EMBEDDING,
+            partial(_embedding, build),
+            window,
+            RAW_PREPROCESSING,
+            "published identification network; embeds by what stands before its last layer",
+            per_person=True,
+            pretrained=published.PRETRAINED.get(name),
+        )
+        for name, build in published.IDENTIFICATION.items()
+    ]
+    authentication = [
+        NetworkEntry(
+            name,
+            VERIFICATION,
+            build,
+            f"2 x {window}",
+            RAW_PREPROCESSING,
+            "published authentication network on pairs of windows",
+            pretrained=published.PRETRAINED.get(name),
+        )
+        for name, build in published.AUTHENTICATION.items()
+    ]
+    traditional = [
+        NetworkEntry(name, EMBEDDING, partial(BaselineEmbedding, method), window, RAW_PREPROCESSING, TRADITIONAL)
+        for name, method in baseline_networks.EMBEDDINGS.items()
+    ] + [
+        NetworkEntry(name, VERIFICATION, partial(BaselinePair, *method), f"2 x {window}", RAW_PREPROCESSING, TRADITIONAL)
+        for name, method in baseline_networks.PAIRS.items()
+    ]
+    return [*extraction, *identification, *authentication, *traditional]
 
 
 NETWORKS: dict[str, NetworkEntry] = {
@@ -99,6 +180,7 @@ NETWORKS: dict[str, NetworkEntry] = {
             "gait embedding, temporal convolutions on orientation-free channels, metric learning",
             default=True,
         ),
+        *_published(),
     )
 }
 
@@ -107,7 +189,7 @@ def load_extractor(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> Wa
     """The walking extractor of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
     entry = find_network(name, EXTRACTION)
     network, card = load_weights(entry, weights_dir)
-    assert isinstance(network, WalkTCN)
+    assert isinstance(network, WalkTCN | StreamingUNet)
     return WalkExtractor(network, entry.name, card["space"], card)
 
 
@@ -115,8 +197,16 @@ def load_embedder(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> Gai
     """The embedder of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
     entry = find_network(name, EMBEDDING)
     network, card = load_weights(entry, weights_dir)
-    assert isinstance(network, GaitTCN)
+    assert isinstance(network, GaitTCN | PenultimateEmbedding | BaselineEmbedding)
     return GaitEmbedder(network, entry.name, card["space"], card)
+
+
+def load_verifier(name: str, weights_dir: Path = WEIGHTS_DIR) -> PairVerifier:
+    """The pair network of that name, ready to run; none is the default. Raises RegistryError (unknown name; weights missing or corrupt)."""
+    entry = find_network(name, VERIFICATION)
+    network, card = load_weights(entry, weights_dir)
+    assert isinstance(network, published.PairNetwork)
+    return PairVerifier(network, entry.name, card["space"], card)
 
 
 def list_networks(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkInfo]:
@@ -127,7 +217,7 @@ def list_networks(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkInfo]:
             card: Mapping[str, Any] = read_card(entry.name, weights_dir)
         except RegistryError:
             card = {}
-        parameters = sum(parameter.numel() for parameter in entry.build().parameters())
+        parameters = card["parameters"] if "parameters" in card else count_parameters(entry.name)
         rows.append(
             NetworkInfo(
                 entry.name,
@@ -142,6 +232,13 @@ def list_networks(weights_dir: Path = WEIGHTS_DIR) -> list[NetworkInfo]:
             )
         )
     return rows
+
+
+@cache
+def count_parameters(name: str) -> int:
+    """Parameters of a registered network, counted without making any; published networks for identification with PUBLISHED_PEOPLE people."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in NETWORKS[name].build().parameters())
 
 
 def find_network(name: str, task: str | None = None) -> NetworkEntry:
@@ -181,12 +278,19 @@ def load_weights(entry: NetworkEntry, weights_dir: Path = WEIGHTS_DIR) -> tuple[
         raise WeightsCorruptError(
             f"{path}: the model card says space {card['space']}, weights and preprocessing say {space_id(entry, content)}"
         )
-    network = entry.build()
+    network = entry.build(_people(card, path)) if entry.per_person else entry.build()
     try:
         network.load_state_dict(safetensors.torch.load(content))
     except (RuntimeError, safetensors.SafetensorError) as error:
         raise WeightsCorruptError(f"{path}: not the weights of {entry.name} ({error})") from error
     return network, card
+
+
+def _people(card: Mapping[str, Any], path: Path) -> int:
+    people = card.get("people")
+    if not isinstance(people, list) or not people:
+        raise WeightsCorruptError(f"{path}: the model card must list the people that the last layer tells apart under 'people'")
+    return len(people)
 
 
 def space_id(entry: NetworkEntry, weights: bytes) -> str:

@@ -52,6 +52,12 @@ class Settings(BaseSettings):
     """Walking extraction network (see `gaitstream models list`)."""
     embedder: str = "default"
     """Embedding network."""
+    verifier: str = "cosine"
+    """How claims are checked: "cosine" by the embedder, or the name of a pair network."""
+    weights_dir: Path | None = None
+    """Folder of networks trained here (`gaitstream train ... --out`); what is not in it is taken from the shipped ones."""
+    cut: Literal["fixed-128", "two-step-128"] = "fixed-128"
+    """Gait samples that are embedded: 2.56 s every 1.28 s, or two steps stretched to 128 points; as the embedder was trained."""
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Threads of each worker's networks: workers scale by processes, so one each."""

@@ -14,10 +14,11 @@ import torch
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from models.registry import RegistryError, load_embedder, load_extractor
+from models.registry import RegistryError
 from streams import topics
 from streams.clients import read_partitions
 from streams.provision import partition_mismatches
+from workers.networks import embedder_of, extractor_of, verifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,13 +95,14 @@ def _gpu(settings: Settings) -> Finding:
 
 def _networks(settings: Settings) -> list[Finding]:
     findings = []
-    choices: list[tuple[str, str, Callable[[str], object]]] = [
-        ("extractor", settings.extractor, load_extractor),
-        ("embedder", settings.embedder, load_embedder),
+    choices: list[tuple[str, str, Callable[[Settings], object]]] = [
+        ("extractor", settings.extractor, extractor_of),
+        ("embedder", settings.embedder, embedder_of),
+        ("verifier", settings.verifier, verifier_of),
     ]
     for what, name, load in choices:
         try:
-            network = load(name)
+            network = load(settings)
         except RegistryError as error:
             findings.append(Finding(what, "wrong", str(error), "gaitstream models list shows what there is"))
         else:

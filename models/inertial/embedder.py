@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.calibration import ScoreCalibration
+from models.inertial.baseline_networks import BaselineEmbedding
 from models.inertial.batches import tensor_slices
 from models.inertial.networks import GaitTCN, prepare_for_inference
+from models.inertial.published import IdentificationNetwork
 from models.types import Float32, ShapeError
 
 SLICE = 256
@@ -22,14 +26,43 @@ SLICE = 256
 cache layer by layer."""
 
 
+class PenultimateEmbedding(nn.Module):
+    """An identification network as an embedding: what stands before its last layer, centred, at unit length.
+
+    centre_D: mean features of the training people, kept with the weights. Features behind a rectifier all point the same way; without the
+    centre every cosine is near 1.
+    """
+
+    HOP = 64
+    """Windows of 2.56 s every 1.28 s, as for every other embedding."""
+
+    centre_D: Tensor
+
+    def __init__(self, network: IdentificationNetwork) -> None:
+        super().__init__()
+        self.network = network
+        self.WINDOW, self.DIM = network.WINDOW, network.dim
+        self.register_buffer("centre_D", torch.zeros(network.dim))
+
+    def forward(self, x_BT6: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D) unit rows, and (B,) ones: these networks do not judge the quality of a window."""
+        features_BD = self.network.features(x_BT6) - self.centre_D
+        return F.normalize(features_BD, dim=1), features_BD.new_ones(len(features_BD))
+
+    @torch.no_grad()
+    def fit_centre(self, x_NT6: Tensor) -> None:
+        """Takes the centre from training windows (N, T, 6)."""
+        self.centre_D.copy_(torch.cat([self.network.features(part) for part in x_NT6.split(SLICE)]).mean(0))
+
+
 class GaitEmbedder:
     """Turns gait windows into points of one embedding space; a pure function of each window, without state.
 
     name, space: registered name; name@hash of weights and preprocessing.  card: the model card.
-    window_samples, hop_samples, dim: a window of 128 grid samples every 64, 64 dimensions.
+    window_samples, hop_samples: a window of 128 grid samples every 64.  dim: D, 64 for our own network.
     """
 
-    def __init__(self, network: GaitTCN, name: str, space: str, card: Mapping[str, Any]) -> None:
+    def __init__(self, network: GaitTCN | PenultimateEmbedding | BaselineEmbedding, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
         self.window_samples, self.hop_samples, self.dim = network.WINDOW, network.HOP, network.DIM
         self.network = prepare_for_inference(network)

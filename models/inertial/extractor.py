@@ -10,13 +10,36 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from models.inertial.batches import tensor_slices
 from models.inertial.networks import WalkTCN, prepare_for_inference
+from models.inertial.published import UNet
 from models.types import Float32, ShapeError
 
 SLICE = 64
 """Items per forward pass: on an EPYC core 16 items cost 135 µs each, 32 112 µs, 64 79 µs, 128 106 µs (the activations leave the cache)."""
+
+
+class StreamingUNet(nn.Module):
+    """The published U-Net for live use: (B, context + block + lookahead, 6) raw samples -> (B, block) logits of the block.
+
+    No output sees further than 168 samples back and 197 ahead (kernels of 16 that reach 7 back and 8 ahead, on three levels), so the
+    network run on this shorter input says of the block what it says when run on the published 1024 samples around it. The price of the
+    U-Net is 4 s of look-ahead, and 7 times as many samples computed as answered.
+    """
+
+    CONTEXT, LOOKAHEAD = 192, 200
+    """Grid samples at 50 Hz: 3.84 s of past, 4 s of look-ahead. The input begins at a multiple of 4 samples before the
+    block, so that the pools of 2 fall on the same samples wherever the input begins."""
+
+    def __init__(self, network: UNet, block: int = WalkTCN.BLOCK) -> None:
+        """block: samples answered per input, a multiple of 4; 632 make an input of the published 1024 samples, for whole recordings."""
+        super().__init__()
+        self.network, self.BLOCK = network, block
+
+    def forward(self, x_BT6: Tensor) -> Tensor:
+        return self.network(x_BT6)[:, self.CONTEXT : self.CONTEXT + self.BLOCK]
 
 
 class WalkExtractor:
@@ -27,7 +50,7 @@ class WalkExtractor:
     Stairs and jogging were shown as "not walking" with a small weight, turns not at all: it means level walking.
     """
 
-    def __init__(self, network: WalkTCN, name: str, space: str, card: Mapping[str, Any]) -> None:
+    def __init__(self, network: WalkTCN | StreamingUNet, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
         self.context_samples, self.block_samples, self.lookahead_samples = network.CONTEXT, network.BLOCK, network.LOOKAHEAD
         self.network = prepare_for_inference(network)

@@ -208,7 +208,7 @@ class Gallery:
     def _best_people(self, row_BK: Indices, score_BK: NDArray[np.float64], people: int) -> list[list[tuple[str, float]]]:
         """Per probe up to `people` (name, score) by falling score, then by name; each person's best row counts."""
         order_BK = np.argsort(-score_BK, axis=1, kind="stable")
-        found = []
+        found: list[list[tuple[str, float]]] = []
         width = NARROW * people  # nearly always enough, and few numbers become Python objects
         while len(found) < len(row_BK):
             rest = slice(len(found), None)

@@ -30,6 +30,10 @@ class Template(Message):
     enrolled_by: OptionalText = ""
     consent: OptionalText = ""
     expires_ns: Nanoseconds | None = None
+    pair_space: OptionalText = ""
+    """Space of the pair network that `pair_maps` are for; empty without one."""
+    pair_maps: Annotated[NDArray[Any], WireArray(ndim=3)] | None = None
+    """What that network keeps of some windows of the enrolment."""
 
     @property
     def key(self) -> bytes:

@@ -8,7 +8,9 @@ are printed, not asserted: a slow machine is not a defect.
 
 import asyncio
 import contextlib
+import json
 import random
+import re
 import resource
 import signal
 import time
@@ -33,6 +35,7 @@ from tests.support.poison import poisons
 from workers.processor import Output
 
 PARTITIONS = {topic.name: 4 for topic in topics.ALL}
+ALL = set(range(4))
 SESSION_TIMEOUT_S = 6.0
 """The shortest that Apache Kafka allows by default."""
 
@@ -209,18 +212,20 @@ async def everything(chaos: Chaos, chance: random.Random) -> None:
     mended_s = await chaos.restart_broker()
     await chaos.recovered("SIGKILL of the broker", IDENTITY_EVENTS, began_s, mended_s)
     await chaos.at(chance.uniform(0.6, 0.7))
+    await until(lambda: held(zombie) and held(last) and held(zombie) | held(last) == ALL, 60, "partitions at both workers")
     began_s = time.monotonic()
     zombie.send_signal(signal.SIGSTOP)
     # Progress of what the zombie held needs its session to end: then the other worker has everything.
-    await until(lambda: zombie_is_replaced(last), 60, "all partitions at the other worker")
+    await until(lambda: held(last) == ALL, 60, "all partitions at the other worker")
     chaos.recoveries.append(("SIGSTOP of a worker", time.monotonic() - began_s))
     zombie.send_signal(signal.SIGCONT)
     await until(lambda: "the process was frozen" in zombie.log(), 60, "the worker that was frozen")
 
 
-def zombie_is_replaced(worker: WorkerProcess) -> bool:
-    """Whether the last assignment in a worker's log names every partition."""
-    return worker.log().rfind('"partitions": [0, 1, 2, 3], "event": "assigned"') > worker.log().rfind('"partitions": [0, 1], "event"')
+def held(worker: WorkerProcess) -> set[int]:
+    """Partitions of the last assignment in a worker's log."""
+    assignments = re.findall(r'"partitions": (\[[^]]*\]), "event": "assigned"', worker.log())
+    return set(json.loads(assignments[-1])) if assignments else set()
 
 
 async def workers_come_and_go(chaos: Chaos, chance: random.Random) -> None:

@@ -5,14 +5,13 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from models.registry import WEIGHTS_DIR, load_embedder, load_extractor
+from models.registry import WEIGHTS_DIR
 from streams.clients import producer_of
 from streams.provision import ensure_topics
 from streams.settings import Settings
@@ -96,21 +95,18 @@ def truncate(weights: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "load", "harm", "says"),
+    ("what", "harm", "says"),
     [
-        ("extractor", load_extractor, remove, "no weights"),  # an incomplete checkout
-        ("embedder", load_embedder, truncate, "SHA-256 differs"),  # an interrupted download
+        ("extractor", remove, "no weights"),  # an incomplete folder
+        ("embedder", truncate, "SHA-256 differs"),  # an interrupted download
     ],
 )
-async def test_weights_that_are_missing_or_broken(
-    what: str, load: Callable[..., object], harm: Callable[[Path], None], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_weights_that_are_missing_or_broken(what: str, harm: Callable[[Path], None], says: str, tmp_path: Path) -> None:
     weights_dir = tmp_path / "weights"
     shutil.copytree(WEIGHTS_DIR, weights_dir)
     for weights in weights_dir.glob("*.safetensors"):
         harm(weights)
-    monkeypatch.setattr(doctor, load.__name__, partial(load, weights_dir=weights_dir))
-    finding = about(await examine(Settings(bootstrap=NO_BROKER)), what)
+    finding = about(await examine(Settings(bootstrap=NO_BROKER, weights_dir=weights_dir)), what)
     assert (finding.state, says in finding.text) == ("wrong", True)
     assert "gaitstream models list" in finding.remedy
 

@@ -139,11 +139,11 @@ def import_(
     force: Annotated[bool, typer.Option(help="Also of another space")] = False,
 ) -> None:
     """Read a gallery from a file that export wrote."""
-    from models.registry import EMBEDDING, find_network, read_card
     from workers.control.export import import_templates, parse_lines
+    from workers.networks import embedder_card
 
     settings: Settings = context.obj
-    space = None if force else str(read_card(find_network(settings.embedder, EMBEDDING).name)["space"])
+    space = None if force else str(embedder_card(settings)["space"])
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -8,25 +8,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from aiokafka.partitioner import murmur2
 
 from models.calibration import ScoreCalibration
 from models.matching import DecisionPolicy, Gallery
 from models.matching.enrolment import already_enrolled, build_templates
-from models.registry import EMBEDDING, find_network, read_card
 from streams import topics
-from streams.clients import read_partitions
 from streams.errors import BadMessage
 from streams.messages import EmbeddingRecord, Template
 from streams.messages.fields import stable_id
 from workers.control.arguments import EnrolArguments, arguments_of
 from workers.control.gallery import Change
+from workers.control.lookup import records_of_key
+from workers.control.pairs import with_pair_maps
 from workers.control.refusal import Refusal
 from workers.identity.site import read_site
+from workers.networks import embedder_card, verifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from models.inertial.verifier import PairVerifier
     from streams.messages import Command
     from streams.settings import Settings
     from workers.control.gallery import GalleryView
@@ -41,14 +42,16 @@ class EmbeddingSpace:
 
     name: str
     policy: DecisionPolicy
+    verifier: PairVerifier | None
 
     @classmethod
     def of_site(cls, settings: Settings) -> EmbeddingSpace:
-        """As the identity workers use it; reads the model card only, no network is loaded."""
-        card = read_card(find_network(settings.embedder, EMBEDDING).name)
+        """As the identity workers use it; of the embedder only the model card is read."""
+        card = embedder_card(settings)
         name = str(card["space"])
         site = read_site(settings.site_calibration).impostors(name) if settings.site_calibration else None
-        return cls(name, DecisionPolicy(ScoreCalibration.from_card(card), settings.target_fpir, settings.min_windows, site=site))
+        policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.target_fpir, settings.min_windows, site=site)
+        return cls(name, policy, verifier_of(settings))
 
 
 async def enrol(settings: Settings, command: Command, view: GalleryView, space: EmbeddingSpace) -> Change:
@@ -86,6 +89,8 @@ async def enrol(settings: Settings, command: Command, view: GalleryView, space: 
         )
         for index, new in enumerate(result.templates)
     ]
+    if space.verifier is not None:
+        written = await with_pair_maps(settings, space.verifier, wanted.stream_key, written)
     keys = {t.key for t in written}
     before = [t.key for t in view.current() if t.subject == command.subject and t.key not in keys]
     answer = {
@@ -121,10 +126,7 @@ def usable(record: EmbeddingRecord) -> bool:
 
 
 async def embeddings_of(settings: Settings, wanted: EnrolArguments) -> list[EmbeddingRecord]:
-    """The stream's embeddings of the wanted time, oldest first, each once.
-
-    Looks where publishers put the key by default, then in every partition.
-    """
+    """The stream's embeddings of the wanted time, oldest first, each once."""
     if wanted.last_s is None:
         records = await _found(settings, wanted.stream_key, wanted.from_ns)
         begin_ns, end_ns = wanted.from_ns or 0, wanted.to_ns
@@ -146,22 +148,14 @@ async def _newest(settings: Settings, stream_key: str) -> int:
 
 
 async def _found(settings: Settings, stream_key: str, since_ns: int | None) -> list[EmbeddingRecord]:
-    """Embeddings of a stream that reached the broker since a time.  None is before its data time by more than the clock tolerance."""
-    key = stream_key.encode()
-    count = settings.partitions(topics.EMBEDDINGS)
-    likely = (murmur2(key) & 0x7FFFFFFF) % count
-    since_ms = None if since_ns is None else max(0, since_ns // 1_000_000 - int(settings.clock_ahead_s * 1000))
+    """Embeddings of a stream that reached the broker since a time, each once."""
     found: dict[str, EmbeddingRecord] = {}
-    for partitions in ([likely], [p for p in range(count) if p != likely]):
-        async for record in read_partitions(settings, topics.EMBEDDINGS.name, partitions, since_ms=since_ms):
-            if record.key == key:
-                try:
-                    embedding = EmbeddingRecord.from_bytes(record.value)
-                except BadMessage:
-                    continue  # not a pipeline's; it enrols nobody
-                found[embedding.id] = embedding
-        if found:
-            break
+    for record in await records_of_key(settings, topics.EMBEDDINGS, stream_key, since_ns):
+        try:
+            embedding = EmbeddingRecord.from_bytes(record.value)
+        except BadMessage:
+            continue  # not a pipeline's; it enrols nobody
+        found[embedding.id] = embedding
     return list(found.values())
 
 

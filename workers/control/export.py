@@ -55,10 +55,14 @@ def subjects_of(templates: Iterable[Template]) -> list[dict[str, Any]]:
 
 
 def export_lines(templates: Iterable[Template]) -> list[str]:
-    """A first line that says what this is and how many follow; then one JSON object per template, the vector as base64 of float32 (LE)."""
+    """A first line that says what this is and how many follow; then one JSON object per template, the vector as base64 of float32 (LE), maps of a
+    pair network as base64 of float16 with their shape."""
     lines = []
     for template in templates:
-        fields = template.model_dump(exclude={"vector"})
+        fields = template.model_dump(exclude={"vector", "pair_maps"})
+        if template.pair_maps is not None:
+            maps = np.asarray(template.pair_maps, "<f2")
+            fields |= {"pair_shape": list(maps.shape), "pair_maps": base64.b64encode(maps.tobytes()).decode()}
         vector = np.asarray(template.vector, "<f4")
         lines.append(json.dumps(fields | {"dim": len(vector), "vector": base64.b64encode(vector.tobytes()).decode()}))
     head = json.dumps({"format": FORMAT, "v": 1, "templates": len(lines), "exported_ns": time.time_ns()})
@@ -119,7 +123,12 @@ def _template(number: int, fields: dict[str, Any]) -> Template:
         length = float(np.linalg.norm(vector.astype(np.float64)))
         if not abs(length - 1.0) <= UNIT_TOLERANCE:
             raise ValueError(f"vector: length {length:.4f}, must be 1")
-        return Template.model_validate(fields | {"vector": vector})
+        arrays = {"vector": vector}
+        if "pair_maps" in fields:
+            arrays["pair_maps"] = np.frombuffer(base64.b64decode(fields["pair_maps"], validate=True), "<f2").reshape(
+                fields.pop("pair_shape")
+            )
+        return Template.model_validate(fields | arrays)
     except (ValueError, KeyError, TypeError, binascii.Error) as error:
         text = " ".join(str(error).split())[:200]
         raise Refused(f"line {number} is not an exported template: {type(error).__name__} {text}") from None

@@ -7,24 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import structlog
 import torch
 
-from models.matching.evidence import EVIDENCE_WINDOWS, combine
+from models.matching.evidence import combine
 from models.matching.gallery import Gallery
 from models.matching.policy import DecisionPolicy
-from models.registry import load_embedder
 from streams import metrics, topics
 from streams.errors import SchemaMismatch
 from streams.messages import EmbeddingRecord, GaitSample, IdentityEvent
 from streams.messages.fields import stable_id
 from workers.gallery_feed import GalleryFeed
+from workers.identity.claims import PairClaims
 from workers.identity.site import read_site
+from workers.identity.walk import Walk
 from workers.inertial.bouts import CUT, WINDOW_SAMPLES
+from workers.inertial.two_step import TWO_STEP_CUT
+from workers.networks import embedder_of, verifier_of
 from workers.processor import Outcome, Output
 
 if TYPE_CHECKING:
@@ -34,13 +37,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from streams.messages import Template
-    from streams.messages.events import Decision, Verification
+    from streams.messages.events import Verification
     from streams.settings import Settings
+    from workers.identity.walk import Evidence
     from workers.processor import Emitted, Incoming
 
-    Evidence = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
 
 log = structlog.get_logger()
+
+CUTS = (CUT, TWO_STEP_CUT)
+"""Ways of cutting that the samples topic may hold side by side; the setting `cut` says which one is embedded."""
 
 CANDIDATES = 5
 """People listed in an event."""
@@ -48,54 +54,6 @@ CANDIDATES = 5
 SILENT_NS = 600_000_000_000
 """A walk is let go of when no sample of its partition came for so long: far longer than an outage of the worker before this one, which
 must not cost evidence."""
-
-
-class Walk:
-    """Evidence of one stream: the last windows of its present bout, oldest first, and whom the bout has been taken for.
-
-    vectors_KD, quality_K, start_ns_K: the first `windows` rows of (EVIDENCE_WINDOWS, ...) arrays.
-    """
-
-    __slots__ = ("bout_id", "last_record_ns", "last_sensed_ns", "named", "offsets", "quality_K", "start_ns_K", "vectors_KD", "windows")
-
-    def __init__(self, dim: int) -> None:
-        self.bout_id = ""
-        self.named: str | None = None
-        self.last_sensed_ns = 0  # when the broker received the raw samples behind the newest window
-        self.last_record_ns = 0  # when it received that window
-        self.windows = 0
-        self.vectors_KD = np.zeros((EVIDENCE_WINDOWS, dim), np.float32)
-        self.quality_K = np.zeros(EVIDENCE_WINDOWS, np.float32)
-        self.start_ns_K = np.zeros(EVIDENCE_WINDOWS, np.int64)
-        self.offsets: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
-
-    def add(self, incoming: Incoming, sample: GaitSample, vector_D: NDArray[np.float32], quality: float) -> None:
-        """The bout's next window; another bout begins anew."""
-        if sample.bout_id != self.bout_id:
-            self.bout_id, self.named, self.windows = sample.bout_id, None, 0
-            self.offsets.clear()
-        if self.windows == EVIDENCE_WINDOWS:
-            for array in (self.vectors_KD, self.quality_K, self.start_ns_K):
-                array[:-1] = array[1:]
-        else:
-            self.windows += 1
-        newest = self.windows - 1
-        self.vectors_KD[newest], self.quality_K[newest], self.start_ns_K[newest] = vector_D, quality, sample.start_ns
-        self.last_sensed_ns = max(self.last_sensed_ns, sample.received_ns)
-        self.last_record_ns = max(self.last_record_ns, incoming.received_ns)
-        self.offsets.append(incoming.record.offset)
-
-    def evidence(self) -> Evidence:
-        """Copies of vectors (K, D), qualities (K,) and start times (K,) up to now."""
-        k = self.windows
-        return self.vectors_KD[:k].copy(), self.quality_K[:k].copy(), self.start_ns_K[:k].copy()
-
-    def contradicted_by(self, decision: Decision, subject: str | None) -> str | None:
-        """Whom earlier events of the bout named, when this decision says otherwise; remembers the decision."""
-        before = self.named
-        if subject is not None:
-            self.named = subject
-        return before if decision != "undecided" and before is not None and before != subject else None
 
 
 class IdentityWorker:
@@ -120,12 +78,14 @@ class IdentityWorker:
 
     def _load(self) -> None:
         torch.set_num_threads(self.settings.threads)
-        self._embedder = load_embedder(self.settings.embedder)
+        self._embedder = embedder_of(self.settings)
         self._embedder.embed(np.zeros((1, WINDOW_SAMPLES, 6), np.float32))
         self._gallery = Gallery(self._embedder.space, self._embedder.dim)
         file = self.settings.site_calibration
         site = read_site(file).impostors(self._embedder.space) if file else None
         self._policy = DecisionPolicy(self._embedder.calibration, self.settings.target_fpir, self.settings.min_windows, site=site)
+        verifier = verifier_of(self.settings)
+        self._pairs = None if verifier is None else PairClaims(verifier, self._policy.target_fmr, self.settings.min_windows)
         self._loaded = True
 
     async def stop(self) -> None:
@@ -141,20 +101,25 @@ class IdentityWorker:
         return f"the gallery cannot be followed: {self._feed.behind}" if self._feed.behind else None
 
     def decode(self, record: ConsumerRecord) -> GaitSample:
-        """The sample in a record.  Raises BadMessage; a sample cut for another network is refused."""
+        """The sample in a record.  Raises BadMessage."""
         sample = GaitSample.from_bytes(record.value)
-        if sample.cut != CUT or sample.samples.shape != (WINDOW_SAMPLES, 6):
-            raise SchemaMismatch(f"expected cut {CUT} of shape ({WINDOW_SAMPLES}, 6), got {sample.cut} {sample.samples.shape}", path="cut")
+        if sample.cut not in CUTS or sample.samples.shape != (WINDOW_SAMPLES, 6):
+            wanted = f"({WINDOW_SAMPLES}, 6) cut as {' or '.join(CUTS)}"
+            raise SchemaMismatch(f"expected {wanted}, got {sample.samples.shape} cut as {sample.cut}", path="cut")
         if record.key != sample.stream_key.encode():
             raise SchemaMismatch(f"the key must be {sample.stream_key!r}, got {record.key!r}", path="(key)")
         return sample
 
     def process(self, batch: Sequence[Incoming]) -> Outcome:
-        """An embedding and an identity event for every sample."""
+        """An embedding and an identity event for every sample that is cut as the embedder wants it; the others are not for it."""
         self._update_gallery()
+        batch = [incoming for incoming in batch if incoming.message.cut == self.settings.cut]  # type: ignore[attr-defined]
+        if not batch:
+            return Outcome()
         samples: list[GaitSample] = [incoming.message for incoming in batch]  # type: ignore[misc]
         vectors_BD, quality_B = self._embed(np.stack([sample.samples for sample in samples]))
-        walks, evidence = [], []
+        maps = self._maps(samples)
+        walks, evidence, probes = [], [], []
         for b, (incoming, sample) in enumerate(zip(batch, samples, strict=True)):
             walk = self._walks.get((incoming.at, sample.stream_key))
             if walk is None:
@@ -163,8 +128,11 @@ class IdentityWorker:
             self._sensed_ns[incoming.at] = max(self._sensed_ns.get(incoming.at, 0), sample.received_ns)
             walks.append(walk)
             evidence.append(walk.evidence())
+            if b in maps:
+                walk.maps.append(maps[b])
+            probes.append(list(walk.maps))
         outcome = Outcome()
-        events = self._events(samples, walks, quality_B, evidence)
+        events = self._events(samples, walks, quality_B, evidence, probes)
         for incoming, sample, vector_D, quality, event in zip(batch, samples, vectors_BD, quality_B, events, strict=True):
             embedding = self._embedding(sample, vector_D, float(quality))
             key = sample.stream_key.encode()
@@ -179,6 +147,8 @@ class IdentityWorker:
             self._gallery_version, subject, template_id, template = changes.get()
             if template is None:
                 self._gallery.remove(subject, template_id)
+                if self._pairs is not None:
+                    self._pairs.remove(subject, template_id)
             elif template.space == self._embedder.space:  # people enrolled in another space are enrolled again in this one
                 self._put(subject, template_id, template)
         metrics.GALLERY_SUBJECTS.labels(self._embedder.space).set(self._gallery.subjects)
@@ -196,9 +166,19 @@ class IdentityWorker:
                 expires_ns=template.expires_ns,
                 space=template.space,
             )
+            if self._pairs is not None:
+                self._pairs.put(template)
         except ValueError as error:
             metrics.DEAD_LETTERS.labels(topics.GALLERY.name, "values").inc()
             log.error("a template cannot be used", template=template_id, error=str(error))
+
+    def _maps(self, samples: list[GaitSample]) -> dict[int, NDArray[np.float32]]:
+        """What the pair network compares of the windows that claim somebody, by position in the batch; one batch over all devices."""
+        claims = [b for b, sample in enumerate(samples) if sample.claimed_subject is not None] if self._pairs is not None else []
+        if self._pairs is None or not claims:
+            return {}
+        maps_BSF = self._pairs.verifier.maps(np.stack([np.asarray(samples[b].samples, np.float32) for b in claims]))
+        return dict(zip(claims, maps_BSF.copy(), strict=True))
 
     def _embed(self, samples_BT6: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         began = time.perf_counter()
@@ -213,6 +193,7 @@ class IdentityWorker:
         walks: list[Walk],
         quality_B: NDArray[np.float32],
         evidence: list[Evidence],
+        probes: list[list[NDArray[np.float32]]],
     ) -> list[IdentityEvent]:
         """An event for every sample, with the evidence of its bout up to it."""
         vectors_BD, effective_B = combine(*zip(*evidence, strict=True))
@@ -223,7 +204,12 @@ class IdentityWorker:
         events = []
         for b, (sample, walk) in enumerate(zip(samples, walks, strict=True)):
             subject = decisions.subject[b]
-            verification, verification_score = self._verify(sample, vectors_BD[b : b + 1], effective_B[b], windows_B[b])
+            if sample.claimed_subject is None:
+                verification, verification_score = None, None
+            elif self._pairs is not None:
+                verification, verification_score = self._pairs.verify(sample.claimed_subject, probes[b], int(windows_B[b]), decided_ns)
+            else:
+                verification, verification_score = self._verify(sample, vectors_BD[b : b + 1], effective_B[b], windows_B[b])
             event = IdentityEvent(
                 id=stable_id(sample.stream_key, sample.session, sample.start_ns, self._embedder.space),
                 stream_key=sample.stream_key,
@@ -263,11 +249,8 @@ class IdentityWorker:
         for event in events:
             latency.observe(max(0.0, (event.decided_ns - event.received_ns) / 1e9))
 
-    def _verify(
-        self, sample: GaitSample, vector_1D: NDArray[np.float32], effective: float, windows: int
-    ) -> tuple[Verification | None, float | None]:
-        if sample.claimed_subject is None:
-            return None, None
+    def _verify(self, sample: GaitSample, vector_1D: NDArray[np.float32], effective: float, windows: int) -> tuple[Verification, float]:
+        assert sample.claimed_subject is not None
         score_1 = self._gallery.score_subject(vector_1D, sample.claimed_subject, now_ns=time.time_ns(), space=self._embedder.space)
         templates = max(1, len(self._gallery.templates_of(sample.claimed_subject)))
         verdict = self._policy.verify(score_1, effective, windows, templates)

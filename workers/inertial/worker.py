@@ -17,15 +17,16 @@ import torch
 
 from models.inertial.cadence import step_rate_hz
 from models.inertial.cutting import walking_blocks
-from models.registry import load_extractor
 from models.types import GRID_STEP_NS
 from streams import metrics, topics
 from streams.errors import BadClock, BadMessage, SchemaMismatch
 from streams.messages import GaitSample, ImuChunk
-from workers.inertial.bouts import BLOCK_SAMPLES, WINDOW_SAMPLES, Bouts, Window
+from workers.inertial.bouts import BLOCK_SAMPLES, CUT, WINDOW_SAMPLES, Bouts, Window
 from workers.inertial.checks import LEAST_MEAN_ACC_MS2, check_times, check_values
 from workers.inertial.grid import Grid
 from workers.inertial.ordering import Ordering, Piece
+from workers.inertial.two_step import BACK_SAMPLES, TWO_STEP_CUT, two_step_samples_of
+from workers.networks import extractor_of
 from workers.processor import Outcome, Output
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from workers.processor import Emitted, Incoming
 
-RING_SAMPLES = 1024
-"""Ring of grid values per device: the network's input (under 8 s) and at least 10 s of backlog per round."""
+BACKLOG_SAMPLES = 600
+"""At least 10 s of backlog per round fit into a device's ring of grid values, beside what the networks look back to."""
 
 MOST_SILENT_DEVICES = 200_000
 """Devices of which is remembered how far they came, so that a phone that sends its last minutes again after a silence does not
@@ -72,7 +73,6 @@ class InertialWorker:
         self.settings = settings
         self._devices: dict[tuple[TopicPartition, str], Device] = {}
         self._decided: dict[tuple[TopicPartition, str], tuple[str, int]] = {}  # of silent devices: session, and up to when
-        self._grid = Grid(RING_SAMPLES)
         self._loaded = False
 
     async def start(self) -> None:
@@ -81,8 +81,12 @@ class InertialWorker:
 
     def _load(self) -> None:
         torch.set_num_threads(self.settings.threads)
-        self._extractor = load_extractor(self.settings.extractor)
+        self._extractor = extractor_of(self.settings)
         self._input_samples = self._extractor.context_samples + BLOCK_SAMPLES + self._extractor.lookahead_samples
+        self._two_step = self.settings.cut == TWO_STEP_CUT
+        # Samples before the end of a block that must be in the ring when it is decided.
+        self._needed_samples = max(self._input_samples, (BACK_SAMPLES + self._extractor.lookahead_samples) * self._two_step)
+        self._grid = Grid(1 << (self._needed_samples + BACKLOG_SAMPLES - 1).bit_length())
         self._extractor.predict(np.zeros((1, self._input_samples, 6), np.float32))
         self._loaded = True
 
@@ -177,7 +181,7 @@ class InertialWorker:
         self._cut(devices, outcome)
 
     def _next_chain(self, device: Device) -> list[Piece]:
-        room_ns = (RING_SAMPLES - self._input_samples - 2 * BLOCK_SAMPLES) * GRID_STEP_NS
+        room_ns = (self._grid.ring - self._needed_samples - 2 * BLOCK_SAMPLES) * GRID_STEP_NS
         chain = [device.queue.popleft()]
         while device.queue and not device.queue[0].breaks and device.queue[0].last_ns - chain[0].start_ns < room_ns:
             chain.append(device.queue.popleft())
@@ -246,6 +250,9 @@ class InertialWorker:
             self._emit(device, outcome, began)
             key = sample.stream_key.encode()
             outcome.outputs.append(Output(device.at, topics.SAMPLES_INERTIAL.name, key, sample.to_bytes(), sample.id))
+            if self._two_step:
+                for cut in two_step_samples_of(sample, self._grid, device.slot, block, device.bouts.open_since):
+                    outcome.outputs.append(Output(device.at, topics.SAMPLES_INERTIAL.name, key, cut.to_bytes(), cut.id))
 
     def _emit(self, device: Device, outcome: Outcome, event: WalkingEvent | None) -> None:
         if event is not None:
@@ -266,7 +273,7 @@ class InertialWorker:
 
     def hold(self, at: TopicPartition) -> int | None:
         """The block before the next one must be decided again by a successor: hold back to where its input begins."""
-        back = BLOCK_SAMPLES + self._extractor.context_samples + 1
+        back = BLOCK_SAMPLES + max(self._extractor.context_samples, BACK_SAMPLES * self._two_step) + 1
         offsets = []
         for device in self._devices.values():
             if device.at == at:
@@ -281,6 +288,8 @@ class InertialWorker:
         for e in emitted:
             if e.topic == topics.SAMPLES_INERTIAL.name:
                 sample = GaitSample.from_bytes(e.value)
+                if sample.cut != CUT:
+                    continue  # every walking block has a sample of this cut too, and that one tells its bout
                 device = self._devices.get((at, sample.stream_key))
                 if device is not None:
                     device.bouts.take_over(sample)

@@ -185,11 +185,18 @@ def test_a_contradiction_is_reported(worker: IdentityWorker, values: list[bytes]
     assert any(event.contradicts == "ms13" for event in events)
 
 
-def test_a_sample_cut_for_another_network_is_refused(worker: IdentityWorker, values: list[bytes]) -> None:
-    sample = GaitSample.from_bytes(values[0]).model_copy(update={"cut": "two-step-128"})
-    record = ConsumerRecord(AT.topic, 0, 0, 0, 0, sample.stream_key.encode(), sample.to_bytes(), 0, 0, 0, ())
-    with pytest.raises(SchemaMismatch, match="two-step-128"):
-        worker.decode(record)
+def test_a_sample_of_an_unknown_cut_is_refused(worker: IdentityWorker, values: list[bytes]) -> None:
+    sample = GaitSample.from_bytes(values[0]).model_copy(update={"cut": "three-step-96"})
+    with pytest.raises(SchemaMismatch, match="three-step-96"):
+        incoming(worker, [sample.to_bytes()])
+
+
+def test_samples_of_the_other_cut_are_not_for_this_embedder(worker: IdentityWorker, values: list[bytes]) -> None:
+    worker.forget(AT)
+    other = GaitSample.from_bytes(values[0]).model_copy(update={"cut": "two-step-128"})
+    outcome = worker.process(incoming(worker, [other.to_bytes(), values[0]]))
+    assert [IdentityEvent.from_bytes(o.value).windows for o in outcome.outputs if o.topic == IDENTITY_EVENTS.name] == [1]
+    assert not outcome.letters
 
 
 def test_erased_people_are_not_found(worker: IdentityWorker, values: list[bytes], expected: dict[str, IdentityEvent]) -> None:
