@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.data.grid import to_grid, trusted_labels
 from models.data.recordings import ACTIVITIES, Recording
@@ -12,13 +13,18 @@ from models.evaluation.report import Evaluation, over_people
 from models.evaluation.scores import BinaryScores, binary_scores
 from models.inertial.cutting import WALKING_THRESHOLD, cut
 from models.inertial.extractor import WalkExtractor
+from models.types import Float32
 
 NO_SCORES = BinaryScores(0, 0, 0, 0)
 
 
-def evaluate_extraction(extractor: WalkExtractor, recordings: Sequence[Recording], first_index: int = 0, seed: int = 0) -> Evaluation:
+def evaluate_extraction(
+    extractor: WalkExtractor, recordings: Sequence[Recording], first_index: int = 0, seed: int = 0, *, mirror_ends: bool = False
+) -> Evaluation:
     """F1, precision, recall and accuracy of samples labelled walking or no gait; other gait and unlabelled samples are left out.
 
+    mirror_ends: continues every recording by its mirror image, so that all its samples are decided; otherwise, as live, those whose
+    context or look-ahead is not in the recording are not, which for recordings of 10 s leaves networks of different reach different samples.
     first_index: grid index of every recording's first sample.  tables["walking_share"]: share of samples called walking, per activity;
     tables["f1_by_placement"]: F1 per placement.
     """
@@ -27,10 +33,7 @@ def evaluate_extraction(extractor: WalkExtractor, recordings: Sequence[Recording
     called: dict[int, list[int]] = {}
     for recording in recordings:
         samples, labels, acts = to_grid(recording)
-        outcome = cut(samples, first_index, extractor)
-        predicted = outcome.probability_BT.ravel() >= WALKING_THRESHOLD
-        begin = outcome.first_block * extractor.block_samples - first_index
-        part = slice(begin, begin + len(predicted))
+        predicted, part = _decided(extractor, samples, first_index, mirror_ends)
         walk, act = trusted_labels(recording.source, labels)[part], acts[part]
         scored = np.isin(walk, (0, 1))
         scores = binary_scores(predicted[scored], walk[scored] == 1)
@@ -57,6 +60,18 @@ def evaluate_extraction(extractor: WalkExtractor, recordings: Sequence[Recording
             "f1_by_placement": {placement: scores.f1 for placement, scores in sorted(by_placement.items())},
         },
     )
+
+
+def _decided(extractor: WalkExtractor, samples_N6: Float32, first_index: int, mirror_ends: bool) -> tuple[NDArray[np.bool_], slice]:
+    """Whether each decided sample walks, and which samples of the recording these are."""
+    before = extractor.context_samples + extractor.block_samples if mirror_ends else 0
+    after = extractor.block_samples + extractor.lookahead_samples if mirror_ends else 0
+    padded_N6 = np.pad(samples_N6, ((before, after), (0, 0)), mode="reflect") if mirror_ends else samples_N6
+    outcome = cut(padded_N6, first_index, extractor)
+    walking = outcome.probability_BT.ravel() >= WALKING_THRESHOLD
+    begin = outcome.first_block * extractor.block_samples - first_index - before
+    first, stop = max(begin, 0), min(begin + len(walking), len(samples_N6))
+    return walking[first - begin : stop - begin], slice(first, max(first, stop))
 
 
 def _figures(scores: BinaryScores) -> dict[str, float]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.recordings import Recording
-from models.evaluation.embedded import check_same_source, embed_recordings, probe_vectors, templates
-from models.evaluation.report import Evaluation, over_people
+from models.evaluation.embedded import EmbeddedRecording, check_same_source, embed_recordings, probe_vectors, templates
+from models.evaluation.report import Confusion, Evaluation, over_people
 from models.evaluation.scores import identification_rate, rank_rate
 from models.inertial.embedder import GaitEmbedder
 from models.inertial.extractor import WalkExtractor
@@ -18,6 +18,9 @@ PROBE_WINDOWS: tuple[int | None, ...] = (1, 4, None)
 """A probe is the mean of so many consecutive windows; None: of the whole recording."""
 
 TARGET_FPIR = 0.01
+
+ProbeScores = dict[str, dict[str, NDArray[np.float64]]]
+"""Per person, per name of the probe, scores (probes, templates)."""
 
 
 def evaluate_identification(
@@ -36,36 +39,68 @@ def evaluate_identification(
     Raises ValueError if several data sets are mixed, nobody is enrolled, or no probe is left.
     """
     check_same_source([*enrol, *probe])
-    people, template_GD = templates(embed_recordings(extractor, embedder, enrol, first_index))
+    enrolled = embed_recordings(extractor, embedder, enrol, first_index)
     probes = embed_recordings(extractor, embedder, probe, first_index)
-    if len(people) < 2 or not any(len(item.vector_WD) for item in probes):
-        raise ValueError(f"identification needs two enrolled people and a probe; walking was found in {len(people)} enrolments")
-    scores: dict[str, dict[str, NDArray[np.float64]]] = {}
-    for windows in PROBE_WINDOWS:
-        name = "all" if windows is None else str(windows)
+    return identify_embedded(enrolled, probes, {"extractor": extractor.space, "embedder": embedder.space}, seed)
+
+
+def identify_embedded(
+    enrolled: Sequence[EmbeddedRecording], probes: Sequence[EmbeddedRecording], networks: dict[str, str], seed: int = 0
+) -> Evaluation:
+    """As evaluate_identification, of recordings already embedded."""
+    people, template_GD = templates(enrolled)
+    scores: ProbeScores = {}
+    for windows in PROBE_WINDOWS if people else ():
         for item in probes:
-            rows = (probe_vectors(item, windows) @ template_GD.T).astype(np.float64)
-            if len(rows):
-                own = scores.setdefault(item.person, {})
-                own[name] = np.concatenate([own[name], rows]) if name in own else rows
+            add_probes(scores, item.person, windows, (probe_vectors(item, windows) @ template_GD.T).astype(np.float64))
+    return identification_of_scores(scores, people, networks, seed)
+
+
+def add_probes(scores: ProbeScores, person: str, windows: int | None, rows_PG: NDArray[np.float64]) -> None:
+    """Adds a person's probes of so many windows (None: of all), scored against every template."""
+    if len(rows_PG):
+        own, name = scores.setdefault(person, {}), probe_name(windows)
+        own[name] = np.concatenate([own[name], rows_PG]) if name in own else rows_PG
+
+
+def identification_of_scores(scores: ProbeScores, people: list[str], networks: dict[str, str], seed: int = 0) -> Evaluation:
+    """The evaluation of probe scores against the templates of `people`. Raises ValueError as evaluate_identification."""
+    if len(people) < 2 or not scores:
+        raise ValueError(f"identification needs two enrolled people and a probe; walking was found in {len(people)} enrolments")
     present = sorted(scores)
     return Evaluation(
         task="identification",
-        networks={"extractor": extractor.space, "embedder": embedder.space},
+        networks=networks,
         figures=over_people(present, lambda chosen: _figures(chosen, people, scores), seed),
         counts={
             "enrolled": len(people),
             "strangers": len([person for person in present if person not in people]),
             **{f"probes_{name}": sum(len(own[name]) for own in scores.values() if name in own) for name in _names()},
         },
+        confusion=_confusion(people, scores),
     )
 
 
+def _confusion(people: list[str], scores: ProbeScores) -> Confusion:
+    """Answers to probes of one window, enrolled people only."""
+    share_GG = np.zeros((len(people), len(people)))
+    for row, person in enumerate(people):
+        rows_PG = scores.get(person, {}).get("1")
+        if rows_PG is not None:
+            share_GG[row] = np.bincount(rows_PG.argmax(axis=1), minlength=len(people)) / len(rows_PG)
+    return Confusion(people, share_GG)
+
+
+def probe_name(windows: int | None) -> str:
+    """How figures name a probe of so many windows."""
+    return "all" if windows is None else str(windows)
+
+
 def _names() -> list[str]:
-    return ["all" if windows is None else str(windows) for windows in PROBE_WINDOWS]
+    return [probe_name(windows) for windows in PROBE_WINDOWS]
 
 
-def _figures(chosen: Sequence[str], people: list[str], scores: dict[str, dict[str, NDArray[np.float64]]]) -> dict[str, float]:
+def _figures(chosen: Sequence[str], people: list[str], scores: ProbeScores) -> dict[str, float]:
     """Figures of the probes of some people (one may be drawn several times) against the whole gallery."""
     figures: dict[str, float] = {}
     for name in _names():

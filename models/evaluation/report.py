@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+
+from models.evaluation.scores import DetCurve, thinned
 
 Person = TypeVar("Person")
 
@@ -24,10 +27,20 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Confusion:
+    """Whose probes were given to whom. names: (G) of the enrolled.  share_GG: row the walker, column the answer, rows sum to 1."""
+
+    names: list[str]
+    share_GG: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The outcome of one evaluation.
 
     figures: by name.  counts: people, recordings, windows, scores.  tables: further plain numbers, for example per activity.
+    curves: detection error trade-offs by the name of the probe ("1": one window).  confusion: of single windows.  Both are for pictures;
+    JSON has the curves with few points, and no confusion.
     """
 
     task: str
@@ -35,6 +48,8 @@ class Evaluation:
     figures: dict[str, Figure]
     counts: dict[str, int]
     tables: dict[str, dict[str, float]] = field(default_factory=dict)
+    curves: dict[str, DetCurve] = field(default_factory=dict)
+    confusion: Confusion | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types, figures as {"value", "low", "high"}."""
@@ -46,6 +61,7 @@ class Evaluation:
             "confidence": CONFIDENCE,
             "counts": self.counts,
             "tables": self.tables,
+            "curves": {name: thinned(curve) for name, curve in self.curves.items()},
             "limits": "One visit per person: nothing here shows how recognition holds from day to day.",
         }
 

@@ -32,6 +32,14 @@ def det_curve(genuine: Scores, impostor: Scores) -> DetCurve:
     return DetCurve(threshold, fmr, fnmr)
 
 
+def thinned(curve: DetCurve, points: int = 60) -> list[list[float]]:
+    """[false match rate, false non-match rate] at so many false match rates, evenly spread over their logarithm; one row each that exists."""
+    smallest = curve.fmr_P[curve.fmr_P > 0].min(initial=1.0)
+    wanted = np.geomspace(smallest, 1.0, points)
+    at = np.unique([int(np.argmax(curve.fmr_P <= rate)) for rate in wanted])
+    return [[float(curve.fmr_P[i]), float(curve.fnmr_P[i])] for i in at if curve.fmr_P[i] > 0]
+
+
 def equal_error_rate(genuine: Scores, impostor: Scores) -> float:
     """Where false matches and false non-matches are equally frequent, interpolated between neighbouring thresholds."""
     curve = det_curve(genuine, impostor)

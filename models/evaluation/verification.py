@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.data.recordings import Recording
-from models.evaluation.embedded import check_same_source, embed_recordings, probe_vectors, templates
+from models.evaluation.embedded import EmbeddedRecording, check_same_source, embed_recordings, probe_vectors, templates
 from models.evaluation.report import Evaluation, over_people
-from models.evaluation.scores import equal_error_rate, fnmr_at_fmr
+from models.evaluation.scores import det_curve, equal_error_rate, fnmr_at_fmr
 from models.inertial.embedder import GaitEmbedder
 from models.inertial.extractor import WalkExtractor
 
@@ -35,44 +35,67 @@ def evaluate_verification(
     check_same_source([*enrol, *probe])
     enrolled = embed_recordings(extractor, embedder, enrol, first_index)
     probes = embed_recordings(extractor, embedder, probe, first_index)
+    return verify_embedded(enrolled, probes, {"extractor": extractor.space, "embedder": embedder.space}, seed)
+
+
+def verify_embedded(
+    enrolled: Sequence[EmbeddedRecording], probes: Sequence[EmbeddedRecording], networks: dict[str, str], seed: int = 0
+) -> Evaluation:
+    """As evaluate_verification, of recordings already embedded."""
     people, template_GD = templates(enrolled)
-    present = [person for person in people if any(item.person == person and len(item.vector_WD) for item in probes)]
-    if len(present) < 2:
-        raise ValueError(f"verification needs two people with walking in enrolment and probe, got {len(present)}")
     scores: dict[str, Pairs] = {}
-    for windows in PROBE_WINDOWS:
+    for windows in PROBE_WINDOWS if people else ():
         for item in probes:
             rows = (probe_vectors(item, windows) @ template_GD.T).astype(np.float64)
             for column, person in enumerate(people):
-                _add(scores.setdefault(str(windows), {}), item.person, person, rows[:, column])
+                add_scores(scores, str(windows), item.person, person, rows[:, column])
     for item in probes:
         for other in enrolled:
-            _add(scores.setdefault("pair", {}), item.person, other.person, (item.vector_WD @ other.vector_WD.T).astype(np.float64).ravel())
-    counts = {"people": len(present)}
-    for name, pairs in scores.items():
-        counts[f"genuine_{name}"] = sum(len(values) for (a, b), values in pairs.items() if a == b)
-        counts[f"impostor_{name}"] = sum(len(values) for (a, b), values in pairs.items() if a != b)
-    return Evaluation(
-        task="verification",
-        networks={"extractor": extractor.space, "embedder": embedder.space},
-        figures=over_people(present, lambda chosen: _figures(chosen, scores), seed, resamples=200),
-        counts=counts,
-    )
+            add_scores(scores, "pair", item.person, other.person, (item.vector_WD @ other.vector_WD.T).astype(np.float64).ravel())
+    return verification_of_scores(scores, people, networks, seed)
 
 
-def _add(pairs: Pairs, probe: str, template: str, values: NDArray[np.float64]) -> None:
-    key = (probe, template)
+def add_scores(scores: dict[str, Pairs], name: str, probe: str, template: str, values: NDArray[np.float64]) -> None:
+    """Adds comparisons of one person's probes, of the kind `name`, with one person's template."""
+    pairs, key = scores.setdefault(name, {}), (probe, template)
     pairs[key] = np.concatenate([pairs[key], values]) if key in pairs else values
 
 
+def verification_of_scores(scores: dict[str, Pairs], people: list[str], networks: dict[str, str], seed: int = 0) -> Evaluation:
+    """The evaluation of scores by kind of probe, (person of the probe, person of the template). Raises ValueError as evaluate_verification."""
+    probed = {probe for probe, _ in scores.get("1", {})}
+    present = [person for person in people if person in probed and len(scores["1"].get((person, person), ()))]
+    if len(present) < 2:
+        raise ValueError(f"verification needs two people with walking in enrolment and probe, got {len(present)}")
+    counts = {"people": len(present)}
+    curves = {}
+    for name, pairs in scores.items():
+        genuine, impostor = joined(present, pairs)
+        counts |= {f"genuine_{name}": len(genuine), f"impostor_{name}": len(impostor)}
+        if len(genuine) and len(impostor):
+            curves[name] = det_curve(genuine, impostor)
+    return Evaluation(
+        task="verification",
+        networks=networks,
+        figures=over_people(present, lambda chosen: _figures(chosen, scores), seed, resamples=200),
+        counts=counts,
+        curves=curves,
+    )
+
+
+def joined(chosen: Sequence[str], pairs: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(genuine, impostor) scores of a selection of people, both as probes and as templates; a person drawn twice counts twice."""
+    genuine = [pairs[(person, person)] for person in chosen if (person, person) in pairs]
+    impostor = [pairs[(a, b)] for a in chosen for b in chosen if a != b and (a, b) in pairs]
+    return np.concatenate([np.zeros(0), *genuine]), np.concatenate([np.zeros(0), *impostor])
+
+
 def _figures(chosen: Sequence[str], scores: dict[str, Pairs]) -> dict[str, float]:
-    """Figures of a selection of people, both as probes and as templates; a person drawn twice counts twice."""
+    """Equal error rates and FNMR at FMR 1 % of a selection of people."""
     figures: dict[str, float] = {}
     for name, pairs in scores.items():
-        genuine = [pairs[(person, person)] for person in chosen if (person, person) in pairs]
-        impostor = [pairs[(a, b)] for a in chosen for b in chosen if a != b and (a, b) in pairs]
-        usable = genuine and impostor and sum(map(len, genuine)) and sum(map(len, impostor))
-        both = (np.concatenate(genuine), np.concatenate(impostor)) if usable else None
-        figures[f"eer_{name}"] = equal_error_rate(*both) if both else float("nan")
-        figures[f"fnmr_at_fmr_1pct_{name}"] = fnmr_at_fmr(*both, 0.01) if both else float("nan")
+        genuine, impostor = joined(chosen, pairs)
+        usable = len(genuine) and len(impostor)
+        figures[f"eer_{name}"] = equal_error_rate(genuine, impostor) if usable else float("nan")
+        figures[f"fnmr_at_fmr_1pct_{name}"] = fnmr_at_fmr(genuine, impostor, 0.01) if usable else float("nan")
     return figures

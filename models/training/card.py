@@ -57,7 +57,7 @@ def write(
         "space": space_id(entry, content),
         "weights_sha256": hashlib.sha256(content).hexdigest(),
         "weights_set": weights_set(list(sources)),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()) or sum(tensor.numel() for tensor in tensors.values()),
         "input": entry.input,
         "preprocessing": entry.preprocessing,
         "licence": licence(list(sources)),
@@ -80,10 +80,14 @@ def write(
 
 def command(options: TrainOptions) -> str:
     """The command line that repeats the run."""
-    parts = [f"gaitstream train {options.name} --data", *options.to_card()["data_files"], "--out DIR"]
+    parts = [f"gaitstream train {options.name}", *(f"--data {file}" for file in options.to_card()["data_files"]), "--out DIR"]
     parts += [f'--people "{options.people}"'] if options.people else []
     parts += [f'--test-people "{options.test_people}"'] if options.test_people else []
+    parts += [f'--where "{options.where}"'] if options.where else []
+    parts += [flag for flag, on in (("--small", options.small), ("--legacy", options.legacy)) if on]
     parts += [f"--simulated {options.simulated}", f"--seed {options.seed}", f"--epochs {options.epochs}", f"--folds {options.folds}"]
+    parts += [f"--steps {options.steps}"] if options.steps else []
+    parts += [f"--batch {options.batch}"]
     return " ".join(parts)
 
 

@@ -1,14 +1,16 @@
 """The training loop every network shares: seeds, schedule, early stopping on held-out people, checkpoints that resume.
 
 Everything random in an epoch follows from (seed, epoch), and the learning rate from the step, so a run that was killed and resumed takes
-the same steps as one that was not.
+the same steps as one that was not. How the weights move is an `Optimisation`: our own networks use `OWN`, the published ones what was
+published. On CUDA the forward pass runs in mixed precision, in bfloat16 where the card has it, else in float16 with a scaled loss.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -33,19 +35,49 @@ TOLERANCE = 0.002
 later mean has seen more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Optimisation:
+    """How the weights move.
+
+    optimizer: "adamw" decays weights by `weight_decay`.  schedule: "cosine" with warm-up, or "constant".  average: decay of the running mean
+    of the weights that is validated and kept, None for the weights themselves.  clip: largest norm of the gradient, None for none.
+    """
+
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    weight_decay: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
+    average: float | None = AVERAGE
+    clip: float | None = 5.0
+
+    def build(self, module: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+        """The optimiser over the parameters that are not frozen."""
+        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if self.optimizer == "adam":
+            return torch.optim.Adam(parameters, lr=learning_rate)
+        return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=self.weight_decay)
+
+
+OWN = Optimisation()
+
+AS_PUBLISHED = Optimisation("adam", 0.0, "constant", None, None)
+"""Adam at a constant rate, nothing else: what all published scripts of the smartphone system do."""
+
+
 class Task(Protocol):
     """What a network is trained for. `module` holds everything that learns, shipped or not."""
 
     module: nn.Module
 
     def loss(self, rng: Generator) -> Tensor:
-        """Loss of one fresh random batch."""
+        """Loss of the next batch. Every epoch comes with a generator of its own."""
 
     def validate(self) -> dict[str, float]:
         """Figures on held-out people; "score" is the one to raise."""
 
 
-def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") -> tuple[list[dict[str, float]], dict[str, float]]:
+def fit(
+    task: Task, options: TrainOptions, out_dir: Path, *, label: str = "", optimisation: Optimisation = OWN
+) -> tuple[list[dict[str, float]], dict[str, float]]:
     """Trains until the epochs are over or the score stands still; leaves the kept weights in the task. Returns one row of figures per
     epoch, and the row of the epoch that was kept.
 
@@ -55,7 +87,8 @@ def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") ->
     checkpoint = out_dir / "checkpoint.pt"
     device = torch.device(options.device)
     task.module.to(device)
-    optimizer = torch.optim.AdamW(task.module.parameters(), lr=options.learning_rate, weight_decay=1e-3)
+    optimizer = optimisation.build(task.module, options.learning_rate)
+    stepper = _Stepper(optimizer, optimisation, options)
     mean = _copy(task.module)
     history, best = _resume(checkpoint, task, optimizer, mean, options)
     board = _board(out_dir)
@@ -71,7 +104,7 @@ def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") ->
         for epoch in range(len(history), options.epochs):
             if epoch - int(best["epoch"]) > options.patience:
                 break
-            row = {"epoch": float(epoch), "loss": _epoch(task, optimizer, mean, options, epoch), **_validate(task, mean)}
+            row = {"epoch": float(epoch), "loss": _epoch(task, stepper, mean, options, epoch), **_validate(task, mean)}
             history.append(row)
             if row["score"] > best["score"] - TOLERANCE:
                 best = {
@@ -94,25 +127,49 @@ def fit(task: Task, options: TrainOptions, out_dir: Path, *, label: str = "") ->
     return history, history[int(best["epoch"])]
 
 
-def _epoch(task: Task, optimizer: torch.optim.Optimizer, mean: dict[str, Tensor], options: TrainOptions, epoch: int) -> float:
+def _epoch(task: Task, stepper: _Stepper, mean: dict[str, Tensor], options: TrainOptions, epoch: int) -> float:
     """One epoch of steps, which the mean weights follow; returns the mean loss."""
     rng = np.random.default_rng([options.seed, epoch])
     torch.manual_seed(options.seed * 100_003 + epoch)
     task.module.train()
-    total, last = 0.0, options.epochs * options.steps
+    total = 0.0
     for step in range(options.steps):
-        for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * rate_factor((epoch * options.steps + step) / last)
-        loss = task.loss(rng)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(task.module.parameters(), 5.0)
-        optimizer.step()
-        _follow(mean, task.module, min(AVERAGE, 1.0 - 1.0 / (epoch * options.steps + step + 2)))
-        total += loss.item()
+        number = epoch * options.steps + step
+        total += stepper.step(task, rng, number)
+        if stepper.optimisation.average is None:
+            _follow(mean, task.module, 0.0)
+        else:
+            _follow(mean, task.module, min(stepper.optimisation.average, 1.0 - 1.0 / (number + 2)))
     if not math.isfinite(total):
         raise FloatingPointError(f"the loss of {options.name} is not finite in epoch {epoch}; lower the learning rate")
     return total / options.steps
+
+
+class _Stepper:
+    """One step of an optimiser, in mixed precision on CUDA."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, optimisation: Optimisation, options: TrainOptions) -> None:
+        self.optimizer, self.optimisation, self.options = optimizer, optimisation, options
+        self.device = torch.device(options.device).type
+        self.mixed = self.device == "cuda"
+        self.dtype = torch.bfloat16 if not self.mixed or torch.cuda.is_bf16_supported() else torch.float16
+        self.scaler = torch.amp.GradScaler(self.device, enabled=self.mixed and self.dtype == torch.float16)
+
+    def step(self, task: Task, rng: Generator, number: int) -> float:
+        """Moves the weights once; `number` counts the steps of the whole run. Returns the loss."""
+        if self.optimisation.schedule == "cosine":
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.options.learning_rate * rate_factor(number / (self.options.epochs * self.options.steps))
+        with torch.autocast(self.device, self.dtype, enabled=self.mixed):
+            loss = task.loss(rng)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.optimisation.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(task.module.parameters(), self.optimisation.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return float(loss.detach())
 
 
 def rate_factor(progress: float) -> float:

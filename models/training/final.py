@@ -11,8 +11,9 @@ from torch import nn
 from models.data.grid import to_grid
 from models.data.recordings import Recording, load_recordings
 from models.evaluation import Evaluation, evaluate_extraction, evaluate_identification, evaluate_verification
-from models.inertial.embedder import GaitEmbedder
-from models.inertial.extractor import WalkExtractor
+from models.inertial.baseline_networks import BaselineEmbedding
+from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding
+from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
 from models.registry import NetworkEntry, load_extractor
 from models.training.options import TrainOptions, people_of
@@ -34,9 +35,9 @@ def final_figures(entry: NetworkEntry, network: nn.Module, space: str, options: 
     for file in options.data_files:
         recordings = load_recordings(file, people=people_of(options.test_people, file))
         evaluations: list[Evaluation] = []
-        if isinstance(shipped, WalkTCN):
+        if isinstance(shipped, WalkTCN | StreamingUNet):
             evaluations.append(evaluate_extraction(WalkExtractor(shipped, entry.name, space, {}), recordings))
-        elif isinstance(shipped, GaitTCN):
+        elif isinstance(shipped, GaitTCN | PenultimateEmbedding | BaselineEmbedding):
             enrol, probe = enrolment_and_probes(recordings)
             if enrol:
                 pair = load_extractor(), GaitEmbedder(shipped, entry.name, space, {})

@@ -16,9 +16,12 @@ class TrainOptions:
 
     people: choice of people for every file ("1-12"), or per file stem ("motionsense=1-12;geotec_spsw=1-11"); None for all.
     epochs: most epochs; the run stops earlier when held-out people gain nothing for `patience` epochs.
-    steps, batch: steps per epoch and items per step.  simulated: number of simulated walkers that join.
+    steps, batch: steps per epoch (0: a pass over all samples) and items per step.  simulated: number of simulated walkers that join.
     test_people: people (as `people`) for the final figures of the model card; they must not be among `people`.
     folds: people-disjoint folds of cross-fitted calibration (embedding networks; 0 calibrates on the validation people alone).
+    where: conditions that a record must meet to be used ("trial=7,8"), as models.data.recordings writes them.
+    small: the recipe that fits two processor cores in minutes.  legacy: published networks keep the checkpoint that is best on random
+    samples of the training people, as published, and their published defects.
     """
 
     name: str
@@ -34,6 +37,13 @@ class TrainOptions:
     simulated: int = 0
     folds: int = 0
     test_people: str | None = None
+    where: str | None = None
+    small: bool = False
+    legacy: bool = False
+
+    def with_steps(self, steps: int) -> TrainOptions:
+        """The options with this number of steps per epoch, where none was asked for."""
+        return self if self.steps else replace(self, steps=steps)
 
     @property
     def resume_key(self) -> str:
@@ -49,7 +59,7 @@ def load_people(options: TrainOptions) -> list[Recording]:
     """The chosen recordings of all files. Raises RecordingError naming file and field, or the people meant for both training and test."""
     recordings = []
     for file in options.data_files:
-        chosen = load_recordings(file, people=people_of(options.people, file))
+        chosen = load_recordings(file, people=people_of(options.people, file), where=options.where)
         if options.test_people is not None:
             tested = {recording.subject for recording in load_recordings(file, people=people_of(options.test_people, file))}
             both = sorted(tested & {recording.subject for recording in chosen})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +13,32 @@ from torch import nn
 from models.calibration import CalibrationError
 from models.data.recordings import Recording
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE, simulate
+from models.inertial.baseline_networks import BaselineEmbedding, BaselinePair
+from models.inertial.embedder import PenultimateEmbedding
+from models.inertial.extractor import StreamingUNet
 from models.inertial.networks import GaitTCN, WalkTCN
-from models.registry import EXTRACTION, NetworkEntry, find_network
+from models.inertial.published import PairNetwork
+from models.inertial.published.fusion import CNNLSTM
+from models.inertial.published.pairs import PairCNNLSTM
+from models.inertial.verifier import PairVerifier
+from models.registry import EMBEDDING, EXTRACTION, NetworkEntry, find_network, load_weights
 from models.training import card
 from models.training.embedding import EmbeddingTask, fit_quality
-from models.training.engine import fit
+from models.training.engine import AS_PUBLISHED, fit
 from models.training.extraction import ExtractionTask
 from models.training.options import TrainOptions, load_people, split_people
+from models.training.pair_calibration import calibrate_pairs
+from models.training.published import IdentificationTask, PairTask
+from models.training.recipes import plan
 from models.training.scoring import Embed, calibrate
+from models.training.unet import UNetTask
+from models.training.windows import LabelledWindows, PairDraw
 from models.types import Float32
 
 CALIBRATION_WALKERS = 60
 """Simulated walkers per group of calibration: 3,540 impostor pairs of people are plenty."""
+
+CALIBRATED_ON = "people held out from training"
 
 PLACEMENTS = ("pocket_front", "pocket_back", "waist", "wrist")
 """Where simulated walkers carry the device when an extractor is trained: the real sets know the front pocket and the wrist only."""
@@ -44,24 +57,49 @@ def train(
     steps: int | None = None,
     batch: int | None = None,
     test_people: str | None = None,
+    where: str | None = None,
+    small: bool = False,
+    legacy: bool = False,
+    pretrained_dir: str | Path | None = None,
 ) -> dict[str, Any]:
     """Trains the network `name` and writes NAME.safetensors and NAME.json into out_dir; returns the card.
 
     The last sixth of every source's people is held out for early stopping (and calibration, unless `folds` asks for cross-fitting).
-    simulated: number of simulated walkers that join.  steps, batch: steps per epoch, items per step.  test_people: people for the final figures of
-    the card, whom the run does not touch otherwise.  A run that was killed resumes from out_dir/run/checkpoint.pt.
-    Raises RecordingError for unusable files or choices, UnknownNetworkError, ValueError if the data cannot train the network.
+    simulated: number of simulated walkers that join.  epochs, steps, batch: instead of the recipe's (models.training.recipes).
+    test_people: people for the final figures of the card, whom the run does not touch otherwise.  small, legacy, where: as TrainOptions.
+    pretrained_dir: where the weights of a fixed part lie, out_dir unless said.  A run that was killed resumes from
+    out_dir/run/NAME/checkpoint.pt.
+    Raises RecordingError for unusable files or choices, RegistryError (unknown name; weights of a fixed part missing), ValueError if the
+    data cannot train the network.
     """
     entry = find_network(name)
-    files = tuple(str(file) for file in data_files)
-    options = TrainOptions(entry.name, files, people, device, seed, simulated=simulated, folds=folds, test_people=test_people)
-    options = replace(options, epochs=epochs or options.epochs, steps=steps or options.steps, batch=batch or options.batch)
+    recipe = plan(entry, small=small)
+    options = TrainOptions(
+        entry.name,
+        tuple(str(file) for file in data_files),
+        people,
+        device,
+        seed,
+        epochs=epochs or recipe.epochs,
+        steps=steps or recipe.steps or 0,
+        batch=batch or recipe.batch,
+        learning_rate=recipe.learning_rate,
+        patience=recipe.patience,
+        simulated=simulated,
+        folds=folds,
+        test_people=test_people,
+        where=where,
+        small=small,
+        legacy=legacy,
+    )
     recordings = load_people(options) + simulated_people(entry, options)
     training, held_out = split_people(recordings)
     torch.manual_seed(options.seed)
-    run_dir = Path(out_dir) / "run"
+    run_dir = Path(out_dir) / "run" / entry.name
     network: nn.Module
-    if entry.task == EXTRACTION:
+    if entry.published:
+        network, results = _train_published(entry, training, held_out, options, run_dir, Path(pretrained_dir or out_dir))
+    elif entry.task == EXTRACTION:
         network, results = _train_extractor(entry, training, held_out, options, run_dir)
     else:
         network, results = _train_embedder(entry, recordings, options, run_dir)
@@ -92,6 +130,81 @@ def _train_extractor(
     return network.cpu(), {"held_out": best, "epochs_run": len(history)}
 
 
+def _train_published(
+    entry: NetworkEntry,
+    training: list[Recording],
+    held_out: list[Recording],
+    options: TrainOptions,
+    run_dir: Path,
+    pretrained_dir: Path,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """A network of the published system by its published optimiser. Without an own number of steps an epoch is a pass over the samples."""
+    if entry.task == EXTRACTION:
+        network = entry.build()
+        assert isinstance(network, StreamingUNet)
+        task: UNetTask | IdentificationTask | PairTask = UNetTask(network, training, held_out, options.batch, options.device)
+        history, best = fit(task, options.with_steps(task.steps), run_dir, optimisation=AS_PUBLISHED)
+        return network.cpu(), {"held_out": best, "epochs_run": len(history)}
+    windows = LabelledWindows.of(training)
+    network = entry.build(len(windows.people)) if entry.per_person else entry.build()
+    if isinstance(network, BaselineEmbedding | BaselinePair):
+        fit_traditional(network, windows, options)
+        return network, _published_calibration(entry, network, held_out)
+    fill_fixed_part(entry, network, pretrained_dir, legacy=options.legacy)
+    seed, legacy = options.seed, options.legacy
+    if isinstance(network, PenultimateEmbedding):
+        task = IdentificationTask(network, windows, held_out, options.batch, options.device, seed=seed, legacy=legacy)
+    else:
+        assert isinstance(network, PairNetwork)
+        task = PairTask(network, windows, held_out, options.batch, options.device, seed=seed, legacy=legacy)
+    history, best = fit(task, options.with_steps(task.steps), run_dir, optimisation=AS_PUBLISHED)
+    results: dict[str, Any] = {"held_out": best, "epochs_run": len(history)}
+    network.cpu().eval()
+    if isinstance(network, PenultimateEmbedding):
+        network.fit_centre(torch.from_numpy(windows.x_NT6[:: max(1, len(windows) // 512)]))
+        results["people"] = [f"{source}/{subject}/{placement}" for source, subject, placement in windows.people]
+    return network, {**results, **_published_calibration(entry, network, held_out)}
+
+
+def fit_traditional(network: BaselineEmbedding | BaselinePair, windows: LabelledWindows, options: TrainOptions) -> None:
+    """Fits a traditional method on at most options.batch windows or pairs of them."""
+    rng = np.random.default_rng(options.seed)
+    if isinstance(network, BaselineEmbedding):
+        network.fit(windows.x_NT6[np.sort(rng.permutation(len(windows))[: options.batch])])
+    else:
+        first, second, same = PairDraw(windows).draw(options.batch, rng)
+        network.fit_pairs(windows.x_NT6[first], windows.x_NT6[second], same == 1)
+
+
+def _published_calibration(entry: NetworkEntry, network: nn.Module, held_out: list[Recording]) -> dict[str, Any]:
+    if isinstance(network, PenultimateEmbedding | BaselineEmbedding):
+        return _calibration([(embed_with(network), calibration_people(held_out))], CALIBRATED_ON)
+    assert isinstance(network, PairNetwork)
+    try:
+        calibration = calibrate_pairs(PairVerifier(network, entry.name, "", {}), held_out).to_card()
+    except CalibrationError as error:
+        return {"calibration_missing": str(error)}
+    return {"calibration": {**calibration, "how": CALIBRATED_ON}}
+
+
+def fill_fixed_part(entry: NetworkEntry, network: nn.Module, pretrained_dir: Path, *, legacy: bool) -> None:
+    """Loads the weights of another network into the part that stays fixed, where there is one. Raises RegistryError if they are missing.
+
+    legacy: the published CNNfix+LSTM neither kept the restored weights nor froze them.
+    """
+    if entry.pretrained is None:
+        return
+    trained, _ = load_weights(find_network(entry.pretrained, EMBEDDING), pretrained_dir)
+    assert isinstance(trained, PenultimateEmbedding)
+    target = network.network if isinstance(network, PenultimateEmbedding) else network
+    assert isinstance(target, CNNLSTM | PairCNNLSTM)
+    if isinstance(target, CNNLSTM):
+        target.legacy = legacy
+    target.load_fixed(trained.network.state_dict())
+    if legacy and isinstance(target, CNNLSTM) and target.fixed == "cnn":
+        target.requires_grad_(True)
+
+
 def _train_embedder(
     entry: NetworkEntry, recordings: list[Recording], options: TrainOptions, run_dir: Path
 ) -> tuple[GaitTCN, dict[str, Any]]:
@@ -108,7 +221,7 @@ def _train_embedder(
         "held_out": best,
         "epochs_run": len(history),
         "quality_mean_squared_error": error,
-        **_calibration(groups, f"cross-fitted over {options.folds} folds of people" if options.folds else "people held out from training"),
+        **_calibration(groups, f"cross-fitted over {options.folds} folds of people" if options.folds else CALIBRATED_ON),
     }
 
 
@@ -138,7 +251,7 @@ def _fit_embedder(
     return network.cpu().eval(), history, best
 
 
-def embed_with(network: GaitTCN) -> Embed:
+def embed_with(network: GaitTCN | PenultimateEmbedding | BaselineEmbedding) -> Embed:
     """(W, 128, 6) -> (W, D) by a network in evaluation mode."""
 
     @torch.inference_mode()
