@@ -18,6 +18,7 @@ from streams.messages import AuditEntry
 from workers.control.client import Correspondent, command_of
 from workers.control.export import export_lines, import_templates, parse_lines, subjects_of
 from workers.control.guard import Guard, check_exposure, error_response, json_body, limit_of, text_body
+from workers.control.page import Page
 from workers.control.refusal import STATUS, Refusal
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ class Api:
                 web.post("/api/deadletters/replay", self._replay),
             ]
         )
+        Page(self.settings, self._looked).add_to(app)
         return app
 
     async def _healthz(self, _: web.Request) -> web.Response:

@@ -1,0 +1,188 @@
+"""What the operator's page shows as it happens: identity and walking events of the last minute, then every new one.
+
+The topics are read only while somebody watches, and a viewer gets the newest event of each stream a few times a second: thousands of
+walkers cost the control plane and the page a bounded amount of work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiokafka import TopicPartition
+
+from streams import topics
+from streams.clients import consumer_of, partitions_of
+from streams.errors import BadMessage
+from streams.messages import IdentityEvent, WalkingEvent
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+    from streams.settings import Settings
+
+log = structlog.get_logger()
+
+LOOK_BACK_S = 60.0
+"""A page that opens shows who walked in the last minute."""
+
+FLUSH_S = 0.25
+"""Time between two messages to a viewer: as smooth as an eye wants it."""
+
+MOST_STREAMS = 300
+"""Streams per message to a viewer; of more only the newest are shown, and how many were left out is said."""
+
+RETRY_S = 1.0
+
+
+class Viewer:
+    """One open page: the newest row of every stream since it was last asked."""
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self._left_out = 0
+        self._news = asyncio.Event()
+        self.closed = False
+
+    def put(self, row: dict[str, Any]) -> None:
+        """Remember a row, in place of an older one of the same stream and kind."""
+        key = (row["kind"], row["stream"])
+        self._rows.pop(key, None)
+        self._rows[key] = row
+        if len(self._rows) > MOST_STREAMS:
+            del self._rows[next(iter(self._rows))]
+            self._left_out += 1
+        self._news.set()
+
+    def close(self) -> None:
+        """The page must go: the control plane stops."""
+        self.closed = True
+        self._news.set()
+
+    async def take(self, timeout_s: float) -> dict[str, Any] | None:
+        """Rows since the last call, oldest first, and how many were left out; None when nothing happens for `timeout_s`."""
+        try:
+            await asyncio.wait_for(self._news.wait(), timeout_s)
+        except TimeoutError:
+            return None
+        await asyncio.sleep(FLUSH_S)
+        taken = {"rows": list(self._rows.values()), "left_out": self._left_out}
+        self._rows, self._left_out = {}, 0
+        if not self.closed:
+            self._news.clear()
+        return taken
+
+
+class LiveFeed:
+    """Reads the event topics for all viewers together, from the first one's arrival to the last one's leaving."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._viewers: set[Viewer] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def viewer(self) -> AsyncIterator[Viewer]:
+        """A viewer that gets events as long as the context lasts."""
+        viewer = Viewer()
+        self._viewers.add(viewer)
+        if self._task is not None:  # the newcomer, too, sees the last minute
+            self._task.cancel()
+        self._task = asyncio.create_task(self._read())
+        try:
+            yield viewer
+        finally:
+            self._viewers.discard(viewer)
+            if not self._viewers and self._task is not None:
+                self._task.cancel()
+                self._task = None
+
+    def close(self) -> None:
+        """Let every viewer go."""
+        for viewer in self._viewers:
+            viewer.close()
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except Exception as error:  # whatever it is: a page that stands still looks as if nobody walked
+                log.warning("reading events for the page failed, trying again", error=repr(error))
+                await asyncio.sleep(RETRY_S)
+
+    async def _follow(self) -> None:
+        consumer = consumer_of(self.settings)
+        await consumer.start()
+        try:
+            await self._seek(consumer)
+            while True:
+                for found in (await consumer.getmany(timeout_ms=500, max_records=2000)).values():
+                    for record in found:
+                        self._show(record)
+        finally:
+            await consumer.stop()
+
+    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
+        names = (topics.IDENTITY_EVENTS.name, topics.WALKING_EVENTS.name)
+        partitions = [TopicPartition(name, p) for name in names for p in sorted(await partitions_of(self.settings, name))]
+        consumer.assign(partitions)
+        since_ms = int((time.time() - LOOK_BACK_S) * 1000)
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+        for partition in partitions:
+            if found[partition] is None:
+                await consumer.seek_to_end(partition)
+            else:
+                consumer.seek(partition, found[partition].offset)
+
+    def _show(self, record: ConsumerRecord) -> None:
+        try:
+            row = identity_row(record) if record.topic == topics.IDENTITY_EVENTS.name else walking_row(record)
+        except BadMessage:
+            return  # not ours: anybody may write to a topic
+        for viewer in self._viewers:
+            viewer.put(row)
+
+
+def identity_row(record: ConsumerRecord) -> dict[str, Any]:
+    """What the page shows of an identity event.  Raises BadMessage."""
+    event = IdentityEvent.from_bytes(record.value)
+    return {
+        "kind": "identity",
+        "stream": event.stream_key,
+        "modality": event.modality,
+        "bout": event.bout_id,
+        "at_ms": event.end_ns // 1_000_000,
+        "decision": event.decision,
+        "subject": event.subject,
+        "confidence": round(event.confidence, 3),
+        "score": round(event.score, 3),
+        "windows": event.windows,
+        "enrolled": event.enrolled,
+        "candidates": event.candidates[:3],
+        "claimed": event.claimed_subject,
+        "verification": event.verification,
+        "contradicts": event.contradicts,
+        "placement": event.placement,
+        "latency_ms": round((event.decided_ns - event.received_ns) / 1e6),
+    }
+
+
+def walking_row(record: ConsumerRecord) -> dict[str, Any]:
+    """What the page shows of a walking event.  Raises BadMessage."""
+    event = WalkingEvent.from_bytes(record.value)
+    return {
+        "kind": "walking",
+        "stream": event.stream_key,
+        "modality": event.modality,
+        "bout": event.bout_id,
+        "at_ms": event.end_ns // 1_000_000,
+        "state": event.kind,
+        "seconds": round((event.end_ns - event.start_ns) / 1e9, 1),
+        "steps": round(event.steps),
+        "cadence_hz": round(event.step_rate_hz, 2),
+        "placement": event.placement,
+    }
