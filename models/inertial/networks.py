@@ -61,6 +61,9 @@ class WalkTCN(nn.Module):
     STRIDE = 4
     """The trunk runs at 12.5 Hz; its last layer gives the four samples of each step."""
 
+    DILATIONS = (1, 2, 4)
+    """Of the residual blocks; each answers from 2 x dilation steps on either side."""
+
     GRAVITY_SAMPLES = 65
     """1.3 s, more than a stride: long enough to average a step out, short enough to follow sitting down."""
 
@@ -68,13 +71,16 @@ class WalkTCN(nn.Module):
         super().__init__()
         self.channels = StreamChannels(self.CONTEXT + self.BLOCK + self.LOOKAHEAD, self.GRAVITY_SAMPLES)
         self.stem = ConvNorm(INVARIANT_CHANNELS, channels, 9, stride=self.STRIDE)
-        self.trunk = nn.Sequential(*(Residual(channels, 3, dilation=dilation) for dilation in (1, 2, 4)))
+        self.trunk = nn.Sequential(*(Residual(channels, 3, dilation=dilation) for dilation in self.DILATIONS))
         self.head = nn.Conv2d(channels, self.STRIDE, 1)
 
     def forward(self, x_BT6: Tensor) -> Tensor:
-        h_BC1T = self.trunk(self.stem(self.channels(x_BT6)))
-        first = self.CONTEXT // self.STRIDE
-        logits_B41T = self.head(h_BC1T[..., first : first + self.BLOCK // self.STRIDE])
+        # Only what the block's answers depend on is computed, two thirds: each layer drops the steps at its beginning that lack their past.
+        first = self.CONTEXT // self.STRIDE - 2 * sum(self.DILATIONS) - 1
+        h_BC1T = self.stem(self.channels(x_BT6)[..., first * self.STRIDE :])[..., 1:]
+        for block, dilation in zip(self.trunk, self.DILATIONS, strict=True):
+            h_BC1T = block(h_BC1T)[..., 2 * dilation :]
+        logits_B41T = self.head(h_BC1T[..., : self.BLOCK // self.STRIDE])
         return logits_B41T[:, :, 0].transpose(1, 2).flatten(1)
 
 
