@@ -68,7 +68,7 @@ def test_the_settings_file_is_accepted() -> None:
 
 
 def test_every_route_is_served() -> None:
-    source = (REPOSITORY / "workers" / "control" / "http.py").read_text()
+    source = "".join((REPOSITORY / "workers" / "control" / name).read_text() for name in ("http.py", "page.py"))
     served = {(method.upper(), path) for method, path in re.findall(r'web\.(get|post|delete|put)\("(/api/[^"]+)"', source)}
     for method, path in list(served):
         if several := re.search(r"\{kind:([a-z|]+)\}", path):  # one handler for several words
