@@ -22,10 +22,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from models.inertial import baseline_networks, published
-from models.inertial.baseline_networks import BaselineEmbedding, BaselinePair
+from models.inertial import published
 from models.inertial.channels import STREAM_PREPROCESSING, WINDOW_PREPROCESSING
-from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding
+from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding, UnitClassical
 from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
 from models.inertial.verifier import PairVerifier
@@ -150,11 +149,11 @@ def _published() -> list[NetworkEntry]:
         for name, build in published.AUTHENTICATION.items()
     ]
     traditional = [
-        NetworkEntry(name, EMBEDDING, partial(BaselineEmbedding, method), window, RAW_PREPROCESSING, TRADITIONAL)
-        for name, method in baseline_networks.EMBEDDINGS.items()
+        NetworkEntry(name, EMBEDDING, partial(UnitClassical, name.removeprefix("whugait-")), window, RAW_PREPROCESSING, TRADITIONAL)
+        for name in published.CLASSICAL
     ] + [
-        NetworkEntry(name, VERIFICATION, partial(BaselinePair, *method), f"2 x {window}", RAW_PREPROCESSING, TRADITIONAL)
-        for name, method in baseline_networks.PAIRS.items()
+        NetworkEntry(name, VERIFICATION, build, f"2 x {window}", RAW_PREPROCESSING, TRADITIONAL)
+        for name, build in published.CLASSICAL_PAIRS.items()
     ]
     return [*extraction, *identification, *authentication, *traditional]
 
@@ -197,7 +196,7 @@ def load_embedder(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> Gai
     """The embedder of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
     entry = find_network(name, EMBEDDING)
     network, card = load_weights(entry, weights_dir)
-    assert isinstance(network, GaitTCN | PenultimateEmbedding | BaselineEmbedding)
+    assert isinstance(network, GaitTCN | PenultimateEmbedding | UnitClassical)
     return GaitEmbedder(network, entry.name, card["space"], card)
 
 
@@ -205,7 +204,7 @@ def load_verifier(name: str, weights_dir: Path = WEIGHTS_DIR) -> PairVerifier:
     """The pair network of that name, ready to run; none is the default. Raises RegistryError (unknown name; weights missing or corrupt)."""
     entry = find_network(name, VERIFICATION)
     network, card = load_weights(entry, weights_dir)
-    assert isinstance(network, published.PairNetwork)
+    assert isinstance(network, published.PairNetwork | published.ClassicalPair)
     return PairVerifier(network, entry.name, card["space"], card)
 
 

@@ -11,7 +11,7 @@ from models.data.grid import to_grid, trusted_labels
 from models.data.recordings import ACTIVITIES, Recording
 from models.evaluation.report import Evaluation, over_people
 from models.evaluation.scores import BinaryScores, binary_scores
-from models.inertial.cutting import WALKING_THRESHOLD, cut
+from models.inertial.cutting import WALKING_THRESHOLD, BlockShape, block_inputs, cut, decidable_blocks
 from models.inertial.extractor import WalkExtractor
 from models.types import Float32
 
@@ -19,12 +19,12 @@ NO_SCORES = BinaryScores(0, 0, 0, 0)
 
 
 def evaluate_extraction(
-    extractor: WalkExtractor, recordings: Sequence[Recording], first_index: int = 0, seed: int = 0, *, mirror_ends: bool = False
+    extractor: WalkExtractor, recordings: Sequence[Recording], first_index: int = 0, seed: int = 0, *, decided_by: BlockShape | None = None
 ) -> Evaluation:
     """F1, precision, recall and accuracy of samples labelled walking or no gait; other gait and unlabelled samples are left out.
 
-    mirror_ends: continues every recording by its mirror image, so that all its samples are decided; otherwise, as live, those whose
-    context or look-ahead is not in the recording are not, which for recordings of 10 s leaves networks of different reach different samples.
+    decided_by: scores exactly the samples that an extractor of this shape decides live, so that networks of different reach are compared on
+    the same samples; a recording is continued by its mirror image where this extractor needs more. Otherwise the samples that it decides live.
     first_index: grid index of every recording's first sample.  tables["walking_share"]: share of samples called walking, per activity;
     tables["f1_by_placement"]: F1 per placement.
     """
@@ -33,7 +33,7 @@ def evaluate_extraction(
     called: dict[int, list[int]] = {}
     for recording in recordings:
         samples, labels, acts = to_grid(recording)
-        predicted, part = _decided(extractor, samples, first_index, mirror_ends)
+        predicted, part = _decided(extractor, samples, first_index, decided_by)
         walk, act = trusted_labels(recording.source, labels)[part], acts[part]
         scored = np.isin(walk, (0, 1))
         scores = binary_scores(predicted[scored], walk[scored] == 1)
@@ -62,16 +62,23 @@ def evaluate_extraction(
     )
 
 
-def _decided(extractor: WalkExtractor, samples_N6: Float32, first_index: int, mirror_ends: bool) -> tuple[NDArray[np.bool_], slice]:
+def _decided(
+    extractor: WalkExtractor, samples_N6: Float32, first_index: int, decided_by: BlockShape | None
+) -> tuple[NDArray[np.bool_], slice]:
     """Whether each decided sample walks, and which samples of the recording these are."""
-    before = extractor.context_samples + extractor.block_samples if mirror_ends else 0
-    after = extractor.block_samples + extractor.lookahead_samples if mirror_ends else 0
-    padded_N6 = np.pad(samples_N6, ((before, after), (0, 0)), mode="reflect") if mirror_ends else samples_N6
-    outcome = cut(padded_N6, first_index, extractor)
-    walking = outcome.probability_BT.ravel() >= WALKING_THRESHOLD
-    begin = outcome.first_block * extractor.block_samples - first_index - before
-    first, stop = max(begin, 0), min(begin + len(walking), len(samples_N6))
-    return walking[first - begin : stop - begin], slice(first, max(first, stop))
+    if decided_by is None:
+        outcome = cut(samples_N6, first_index, extractor)
+        walking = outcome.probability_BT.ravel() >= WALKING_THRESHOLD
+        begin = outcome.first_block * extractor.block_samples - first_index
+        return walking, slice(begin, begin + len(walking))
+    live = decidable_blocks(first_index, len(samples_N6), decided_by)
+    first, stop = (edge * decided_by.block_samples - first_index for edge in (live.start, live.stop))
+    blocks = range(-(-(stop - first) // extractor.block_samples))  # counted from the first sample to be decided
+    begin, end = first - extractor.context_samples, first + len(blocks) * extractor.block_samples + extractor.lookahead_samples
+    before, after = max(0, -begin), max(0, end - len(samples_N6))
+    padded_N6 = np.pad(samples_N6, ((before, after), (0, 0)), mode="reflect")[begin + before : end + before]
+    probability_BT = extractor.predict(block_inputs(padded_N6, -extractor.context_samples, blocks, extractor))
+    return probability_BT.ravel()[: stop - first] >= WALKING_THRESHOLD, slice(first, stop)
 
 
 def _figures(scores: BinaryScores) -> dict[str, float]:

@@ -7,9 +7,12 @@ compared with a person of another set, since there the device gives the answer.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from models.data.grid import UNTRUSTED_ENDS_S
 from models.data.recordings import Recording, load_recordings
 from models.data.simulated import simulate
 
@@ -39,26 +42,53 @@ class RecognitionSplit:
 
 @dataclass(frozen=True, slots=True)
 class ExtractionSplit:
-    """Recordings of one row of the report for extraction. file None: simulated."""
+    """Recordings of one row of the report for extraction.
+
+    load: the recordings, from the folder of the data.  other_motion: where they hold no level walking and serve to show what else is taken
+    for walking, the words for their activity 7.
+    """
 
     key: str
     title: str
-    file: str | None
-    people: str | None
-    where: str | None
+    load: Callable[[Path], list[Recording]]
     note: str
+    other_motion: str | None = None
 
-    def load(self, data_dir: Path) -> list[Recording]:
-        """The recordings."""
-        if self.file is None:
-            seeds = range(SIMULATED_PEOPLE)
-            day = simulate(seeds, sessions=1, duration_s=60.0, script="daily")
-            return day + simulate(seeds, sessions=1, duration_s=20.0, script="vehicle")
-        return load_recordings(data_dir / "imu" / f"{self.file}.npz", people=self.people, where=self.where)
 
+def of_file(
+    file: str, people: str | None = None, where: str | None = None, change: Callable[[Recording], Recording | None] | None = None
+) -> Callable[[Path], list[Recording]]:
+    """Loads the chosen recordings; change: what each becomes, None to leave it out."""
+
+    def load(data_dir: Path) -> list[Recording]:
+        recordings = load_recordings(data_dir / "imu" / f"{file}.npz", people=people, where=where)
+        return [new for recording in recordings if (new := change(recording) if change else recording) is not None]
+
+    return load
+
+
+def named(part: str) -> Callable[[Recording], Recording | None]:
+    """Keeps recordings with this in their name."""
+    return lambda recording: recording if part in recording.name else None
+
+
+def handling(recording: Recording) -> Recording:
+    """Only the moments in which the phone goes into the pocket and comes out again keep a label, as other motion."""
+    begin, end = (int(seconds * recording.rate_hz) for seconds in UNTRUSTED_ENDS_S["motionsense"])
+    act_N = np.full_like(recording.act_N, -1)
+    act_N[:begin], act_N[len(act_N) - end :] = OTHER_MOTION, OTHER_MOTION
+    return replace(recording, act_N=act_N)
+
+
+def simulated(script: str, duration_s: float) -> Callable[[Path], list[Recording]]:
+    """Simulated people, seeds below those of training (models.data.simulated)."""
+    return lambda data_dir: simulate(range(SIMULATED_PEOPLE), sessions=1, duration_s=duration_s, script=script)
+
+
+OTHER_MOTION = 7
+"""Its code among the activities."""
 
 SIMULATED_PEOPLE = 12
-"""Seeds below those of training (models.data.simulated)."""
 
 
 def by_session(enrol: Iterable[str], *, key: str = "session") -> Divide:
@@ -127,7 +157,7 @@ RECOGNITION: tuple[RecognitionSplit, ...] = (
         "ipol265",
         "IPOL 265, left foot, first → second half of the runs",
         "ipol265_footL",
-        "1-24",
+        "1-16",
         None,
         by_halves,
         6,
@@ -137,20 +167,50 @@ RECOGNITION: tuple[RecognitionSplit, ...] = (
 
 EXTRACTION: tuple[ExtractionSplit, ...] = (
     ExtractionSplit(
-        "geotec", "GeoTec, pocket and wrist", "geotec_spsw", "12-15", None, "4 people no network saw; 10 s runs, every sample labelled"
+        "geotec",
+        "GeoTec, pocket and wrist",
+        of_file("geotec_spsw", "12-15"),
+        "4 people no network saw; 10 s runs, every sample labelled; other motion is sitting down and standing up",
     ),
     ExtractionSplit(
-        "motionsense", "MotionSense", "motionsense", "13-18", "trial=9,11,12,13,14,15,16", "6 people no network saw; the shorter trials"
+        "motionsense",
+        "MotionSense",
+        of_file("motionsense", "13-18", "trial=9,11,12,13,14,15,16"),
+        "6 people no network saw; the shorter trials",
     ),
-    ExtractionSplit("hapt", "HAPT, experiment 2", "hapt", None, "session=2,3", "device, placement and people no network saw"),
+    ExtractionSplit(
+        "hapt",
+        "HAPT, experiment 2",
+        of_file("hapt", "1-12", "session=2,3"),
+        "device, placement and people no network saw; other motion is lying down, sitting down and getting up",
+    ),
     ExtractionSplit(
         "hugadb",
         "HuGaDB, right thigh",
-        "hugadb_thigh",
-        None,
-        "placement=thigh_r;trial=00,01",
-        "sensor, placement and people no network saw",
+        of_file("hugadb_thigh", None, "placement=thigh_r;trial=00"),
+        "sensor, placement and people no network saw; other motion is mostly bicycling",
     ),
-    ExtractionSplit("ipol265", "IPOL 265, left foot", "ipol265_footL", "1-24", None, "foot, gravity removed: no network was made for it"),
-    ExtractionSplit("simulation", "simulated walkers and rides", None, None, None, "seeds that trained nothing; holds a ride in a vehicle"),
+    ExtractionSplit("ipol265", "IPOL 265, left foot", of_file("ipol265_footL", "1-6"), "foot, gravity removed: no network was made for it"),
+    ExtractionSplit("simulation", "simulated walkers", simulated("daily", 60.0), "seeds that trained nothing"),
+    ExtractionSplit(
+        "ride",
+        "simulated ride",
+        simulated("vehicle", 20.0),
+        "a vehicle drives, turns and brakes; of a real car HuGaDB has 8 s, too short to decide",
+        "driving",
+    ),
+    ExtractionSplit(
+        "bicycle",
+        "HuGaDB, bicycling",
+        of_file("hugadb_thigh", None, "placement=thigh_r;trial=00", named("bicycling")),
+        "right thigh",
+        "bicycling",
+    ),
+    ExtractionSplit(
+        "handling",
+        "MotionSense, phone handling",
+        of_file("motionsense", "13-18", "trial=5,6,13,14", handling),
+        "the phone goes into the pocket or comes out: first 3 s and last 2 s of sitting and standing trials",
+        "phone handling",
+    ),
 )

@@ -13,8 +13,12 @@ from models.evaluation.report import Evaluation, over_people
 from models.evaluation.scores import det_curve, equal_error_rate, fnmr_at_fmr
 from models.inertial.embedder import GaitEmbedder
 from models.inertial.extractor import WalkExtractor
+from models.types import Float32
 
 PROBE_WINDOWS = (1, 4)
+
+PAIR_WINDOWS = 12
+"""Windows of a recording, spread evenly, that are compared one by one: their pairs grow with the square."""
 
 Pairs = dict[tuple[str, str], NDArray[np.float64]]
 
@@ -42,6 +46,12 @@ def verify_embedded(
     enrolled: Sequence[EmbeddedRecording], probes: Sequence[EmbeddedRecording], networks: dict[str, str], seed: int = 0
 ) -> Evaluation:
     """As evaluate_verification, of recordings already embedded."""
+    people, scores = embedded_scores(enrolled, probes)
+    return verification_of_scores(scores, people, networks, seed)
+
+
+def embedded_scores(enrolled: Sequence[EmbeddedRecording], probes: Sequence[EmbeddedRecording]) -> tuple[list[str], dict[str, Pairs]]:
+    """The enrolled people, and scores of all probes against all of them, by kind of probe."""
     people, template_GD = templates(enrolled)
     scores: dict[str, Pairs] = {}
     for windows in PROBE_WINDOWS if people else ():
@@ -51,8 +61,15 @@ def verify_embedded(
                 add_scores(scores, str(windows), item.person, person, rows[:, column])
     for item in probes:
         for other in enrolled:
-            add_scores(scores, "pair", item.person, other.person, (item.vector_WD @ other.vector_WD.T).astype(np.float64).ravel())
-    return verification_of_scores(scores, people, networks, seed)
+            pairs = _spread(item.vector_WD) @ _spread(other.vector_WD).T
+            add_scores(scores, "pair", item.person, other.person, pairs.astype(np.float64).ravel())
+    return people, scores
+
+
+def _spread(vector_WD: Float32) -> Float32:
+    if len(vector_WD) <= PAIR_WINDOWS:
+        return vector_WD
+    return vector_WD[np.linspace(0, len(vector_WD) - 1, PAIR_WINDOWS).round().astype(int)]
 
 
 def add_scores(scores: dict[str, Pairs], name: str, probe: str, template: str, values: NDArray[np.float64]) -> None:

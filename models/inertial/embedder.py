@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.calibration import ScoreCalibration
-from models.inertial.baseline_networks import BaselineEmbedding
 from models.inertial.batches import tensor_slices
 from models.inertial.networks import GaitTCN, prepare_for_inference
-from models.inertial.published import IdentificationNetwork
+from models.inertial.published import ClassicalEmbedding, IdentificationNetwork
 from models.types import Float32, ShapeError
 
 SLICE = 256
@@ -55,6 +54,21 @@ class PenultimateEmbedding(nn.Module):
         self.centre_D.copy_(torch.cat([self.network.features(part) for part in x_NT6.split(SLICE)]).mean(0))
 
 
+class UnitClassical(ClassicalEmbedding):
+    """A traditional method as an embedding: its features at unit length, and ones as quality."""
+
+    HOP = PenultimateEmbedding.HOP
+
+    @property
+    def DIM(self) -> int:
+        """D; EigenGait keeps as many components as its training samples ask for. Raises NotFittedError before `fit` or loading."""
+        return self.dim
+
+    def forward(self, x_BT6: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]  # as the embeddings beside it
+        features_BD = self.features(x_BT6)
+        return F.normalize(features_BD, dim=1), features_BD.new_ones(len(features_BD))
+
+
 class GaitEmbedder:
     """Turns gait windows into points of one embedding space; a pure function of each window, without state.
 
@@ -62,7 +76,7 @@ class GaitEmbedder:
     window_samples, hop_samples: a window of 128 grid samples every 64.  dim: D, 64 for our own network.
     """
 
-    def __init__(self, network: GaitTCN | PenultimateEmbedding | BaselineEmbedding, name: str, space: str, card: Mapping[str, Any]) -> None:
+    def __init__(self, network: GaitTCN | PenultimateEmbedding | UnitClassical, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
         self.window_samples, self.hop_samples, self.dim = network.WINDOW, network.HOP, network.DIM
         self.network = prepare_for_inference(network)

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from models.calibration import ScoreCalibration
-from models.inertial.published import PairNetwork
+from models.inertial.published import ClassicalPair, PairNetwork
 from models.types import Float32, ShapeError
 
 SLICE = 256
@@ -44,7 +44,7 @@ class PairVerifier:
     TEMPLATE_WINDOWS windows (16 kB for feature maps, 6 kB for raw windows).
     """
 
-    def __init__(self, network: PairNetwork, name: str, space: str, card: Mapping[str, Any]) -> None:
+    def __init__(self, network: PairNetwork | ClassicalPair, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
         self.window_samples, self.map_shape = network.WINDOW, network.template_shape
         self.template_bytes = TEMPLATE_WINDOWS * 2 * self.map_shape[0] * self.map_shape[1]

@@ -11,10 +11,12 @@ from torch import nn
 from models.data.grid import to_grid
 from models.data.recordings import Recording, load_recordings
 from models.evaluation import Evaluation, evaluate_extraction, evaluate_identification, evaluate_verification
-from models.inertial.baseline_networks import BaselineEmbedding
-from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding
+from models.evaluation.pairs import evaluate_pairs
+from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding, UnitClassical
 from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
+from models.inertial.published import ClassicalPair, PairNetwork
+from models.inertial.verifier import PairVerifier
 from models.registry import NetworkEntry, load_extractor
 from models.training.options import TrainOptions, people_of
 
@@ -37,7 +39,11 @@ def final_figures(entry: NetworkEntry, network: nn.Module, space: str, options: 
         evaluations: list[Evaluation] = []
         if isinstance(shipped, WalkTCN | StreamingUNet):
             evaluations.append(evaluate_extraction(WalkExtractor(shipped, entry.name, space, {}), recordings))
-        elif isinstance(shipped, GaitTCN | PenultimateEmbedding | BaselineEmbedding):
+        elif isinstance(shipped, PairNetwork | ClassicalPair):
+            enrol, probe = enrolment_and_probes(recordings)
+            if enrol:
+                evaluations += evaluate_pairs(load_extractor(), PairVerifier(shipped, entry.name, space, {}), enrol, probe)
+        elif isinstance(shipped, GaitTCN | PenultimateEmbedding | UnitClassical):
             enrol, probe = enrolment_and_probes(recordings)
             if enrol:
                 pair = load_extractor(), GaitEmbedder(shipped, entry.name, space, {})

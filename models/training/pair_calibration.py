@@ -15,12 +15,11 @@ from models.calibration import GENUINE_PROBABILITIES, IMPOSTOR_FMRS, Calibration
 from models.data.recordings import Recording
 from models.inertial.verifier import PairVerifier
 from models.training.scoring import LEAST_SCORES, walking_windows
-from models.training.windows import spread
 
 WINDOWS = (1, 2, 4, 8)
 
 PROBE_WINDOWS = 32
-"""Of each recording: a pair network compares every probe with every template anew."""
+"""Consecutive ones of each recording: a pair network compares every probe with every template anew."""
 
 LEAST_EXCEEDING = 10
 """Impostor scores beyond a tabulated threshold; fewer do not support it."""
@@ -29,7 +28,7 @@ LEAST_EXCEEDING = 10
 def calibrate_pairs(verifier: PairVerifier, recordings: Sequence[Recording]) -> ScoreCalibration:
     """Score distributions over people the network was not trained on. Raises CalibrationError if they give too few scores."""
     items = [(recording, windows) for recording in recordings if len(windows := walking_windows(recording))]
-    kept = [(recording, verifier.template(windows), verifier.maps(spread(windows, PROBE_WINDOWS))) for recording, windows in items]
+    kept = [(recording, verifier.template(windows), verifier.maps(windows[:PROBE_WINDOWS])) for recording, windows in items]
     genuine: list[NDArray[np.float32]] = []
     impostor: list[NDArray[np.float32]] = []
     for probe, _, maps in kept:

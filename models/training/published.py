@@ -1,7 +1,8 @@
 """Training of the published identification and authentication networks, on the shared engine.
 
-As published, raw windows go in without augmentation and the loss is cross-entropy on probabilities plus the network's own L2 term. All
-samples lie on the device the network trains on.
+As published, raw windows go in without augmentation and the loss is cross-entropy plus the network's own L2 term. All samples lie on the
+device the network trains on. The published loss adds 1e-10 to a probability, which ends the gradient of what is surely wrong: a pair network
+that begins by calling all pairs different learns nothing. It stays behind `legacy`; otherwise the loss is computed from the logits.
 Two rules for the checkpoint that is kept. Intended: the one with the least equal error rate on held-out people. `legacy`, as published: the
 best accuracy on a tenth of the training people's windows, drawn at random, which overlap the others and so say little.
 Shape letters: B batch, N windows, T time (50 Hz), D embedding; 6 are the device's axes.
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from models.data.recordings import Recording
 from models.evaluation.scores import equal_error_rate
@@ -54,6 +56,10 @@ class Order:
         return taken
 
 
+def _cross_entropy(logits_BN: Tensor, label_B: Tensor, legacy: bool) -> Tensor:
+    return softmax_cross_entropy(logits_BN, label_B) if legacy else F.cross_entropy(logits_BN.float(), label_B)
+
+
 class IdentificationTask:
     """Trains an identification network to tell its training people apart."""
 
@@ -87,7 +93,7 @@ class IdentificationTask:
     def loss(self, rng: Generator) -> Tensor:
         chosen_B = self.training[self.order.take(rng)].to(self.x_NT6.device)
         logits_BP = self.network.network(self.x_NT6[chosen_B])
-        return softmax_cross_entropy(logits_BP, self.person_N[chosen_B]) + self.network.network.penalty()
+        return _cross_entropy(logits_BP, self.person_N[chosen_B], self.legacy) + self.network.network.penalty()
 
     def validate(self) -> dict[str, float]:
         """Legacy: accuracy on the random test windows. Else equal error rate of single windows of held-out people, and 1 - it as score."""
@@ -145,7 +151,7 @@ class PairTask:
     def loss(self, rng: Generator) -> Tensor:
         first_B, second_B, same_B = self.pairs.draw(self.batch, rng)
         logits_B2 = self.network(self.x_NT6[first_B], self.x_NT6[second_B])
-        return softmax_cross_entropy(logits_B2, torch.from_numpy(same_B).to(self.device)) + self.network.penalty()
+        return _cross_entropy(logits_B2, torch.from_numpy(same_B).to(self.device), self.legacy) + self.network.penalty()
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from models.inertial.baseline_networks import FITTED, BaselineEmbedding
 from models.inertial.embedder import PenultimateEmbedding
 from models.inertial.extractor import StreamingUNet
-from models.inertial.published import PairNetwork
+from models.inertial.published import CLASSICAL, CLASSICAL_PAIRS, PairNetwork
 from models.inertial.published.recipe import Recipe
 from models.registry import NetworkEntry
 
@@ -38,12 +37,12 @@ OWN_SMALL = Plan(epochs=4, steps=60, batch=128, learning_rate=3e-3, patience=4)
 
 SMALL_STEPS: dict[str, tuple[int, int, int]] = {
     "whugait-unet": (4, 30, 4),
-    "whugait-unet-notebook": (4, 30, 4),
+    "whugait-unet-notebook": (2, 30, 4),
     "whugait-cnn": (4, 60, 128),
     "whugait-dl-lstm-1024": (3, 20, 16),
-    "whugait-cnn-lstm": (3, 20, 16),
-    "whugait-cnnfix-lstm": (3, 20, 16),
-    "whugait-cnn-lstmfix": (3, 20, 32),
+    "whugait-cnn-lstm": (2, 12, 16),
+    "whugait-cnnfix-lstm": (2, 12, 16),
+    "whugait-cnn-lstmfix": (2, 12, 32),
     "whugait-cnn-lstm-repo": (4, 30, 64),
 }
 """(epochs, steps per epoch, items per step) where the usual small run would take too long: 1024 hidden units cost 0.2 s an item."""
@@ -51,16 +50,16 @@ SMALL_STEPS: dict[str, tuple[int, int, int]] = {
 FIT_SAMPLES = 4000
 """Windows, or pairs, that a traditional method learns from in one go."""
 
-SMALL_LSTM, SMALL_PAIR = (5, 60, 128), (4, 35, 128)
+SMALL_LSTM, SMALL_PAIR = (4, 60, 64), (4, 45, 64)
 
 
 def plan(entry: NetworkEntry, *, small: bool = False) -> Plan:
     """The settings of a network's run."""
+    if entry.name in (*CLASSICAL, *CLASSICAL_PAIRS):
+        return Plan(1, None, FIT_SAMPLES, 0.0, 0)
     published = published_recipe(entry)
     if published is None:
         return OWN_SMALL if small else OWN
-    if published is FITTED:
-        return Plan(1, None, FIT_SAMPLES, 0.0, 0)
     if not small:
         return Plan(published.epochs, None, published.batch, published.learning_rate, PUBLISHED_PATIENCE)
     usual = SMALL_PAIR if "-pair-" in entry.name else SMALL_LSTM
@@ -70,12 +69,12 @@ def plan(entry: NetworkEntry, *, small: bool = False) -> Plan:
 
 
 def published_recipe(entry: NetworkEntry) -> Recipe | None:
-    """What was published for a network of the published system, None for our own."""
+    """What was published for a network of the published system, None for our own.
+
+    Traditional methods have none."""
     if not entry.published:
         return None
     network = entry.build()
-    if isinstance(network, BaselineEmbedding):
-        return FITTED
     if isinstance(network, PenultimateEmbedding | StreamingUNet):
         return network.network.recipe
     assert isinstance(network, PairNetwork)

@@ -8,7 +8,7 @@ answer away).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -20,6 +20,8 @@ from models.data.recordings import Recording
 from models.types import Float32
 
 Embed = Callable[[Float32], Float32]
+Scores = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""(genuine, impostor)"""
 
 WINDOW, HOP = 128, 64
 
@@ -106,6 +108,12 @@ def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tupl
         for source in {recording.source for group in embedded for recording, _ in group}
         for n in windows
     }
+    return calibration_of(scores, {(recording.source, recording.subject) for group in embedded for recording, _ in group})
+
+
+def calibration_of(scores: Mapping[tuple[str, int], Scores], everybody: Collection[tuple[str, str]]) -> ScoreCalibration:
+    """Distributions of (genuine, impostor) scores by source and number of windows; everybody: (source, person). As `calibrate`."""
+    windows = sorted({n for _, n in scores})
     enough = {key for key, pair in scores.items() if min(map(len, pair)) >= LEAST_SCORES}
     kept = [n for n in windows if any(key[1] == n for key in enough)]
     if not kept:
@@ -113,7 +121,7 @@ def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tupl
         raise CalibrationError(f"calibration needs {LEAST_SCORES} genuine and as many impostor scores of one source, the most is {most}")
     sources = sorted({source for source, _ in enough if all((source, n) in enough for n in kept)})
     rows = [tuple(_Weighted([scores[source, n][side] for source in sources]) for side in (0, 1)) for n in kept]
-    people = {(recording.source, recording.subject) for group in embedded for recording, _ in group if recording.source in sources}
+    people = [source for source, _ in everybody if source in sources]
     return ScoreCalibration(
         windows=tuple(kept),
         impostor_mean=tuple(impostor.mean for _, impostor in rows),

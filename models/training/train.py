@@ -13,11 +13,10 @@ from torch import nn
 from models.calibration import CalibrationError
 from models.data.recordings import Recording
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE, simulate
-from models.inertial.baseline_networks import BaselineEmbedding, BaselinePair
-from models.inertial.embedder import PenultimateEmbedding
+from models.inertial.embedder import PenultimateEmbedding, UnitClassical
 from models.inertial.extractor import StreamingUNet
 from models.inertial.networks import GaitTCN, WalkTCN
-from models.inertial.published import PairNetwork
+from models.inertial.published import ClassicalPair, PairNetwork
 from models.inertial.published.fusion import CNNLSTM
 from models.inertial.published.pairs import PairCNNLSTM
 from models.inertial.verifier import PairVerifier
@@ -147,7 +146,7 @@ def _train_published(
         return network.cpu(), {"held_out": best, "epochs_run": len(history)}
     windows = LabelledWindows.of(training)
     network = entry.build(len(windows.people)) if entry.per_person else entry.build()
-    if isinstance(network, BaselineEmbedding | BaselinePair):
+    if isinstance(network, UnitClassical | ClassicalPair):
         fit_traditional(network, windows, options)
         return network, _published_calibration(entry, network, held_out)
     fill_fixed_part(entry, network, pretrained_dir, legacy=options.legacy)
@@ -166,20 +165,20 @@ def _train_published(
     return network, {**results, **_published_calibration(entry, network, held_out)}
 
 
-def fit_traditional(network: BaselineEmbedding | BaselinePair, windows: LabelledWindows, options: TrainOptions) -> None:
+def fit_traditional(network: UnitClassical | ClassicalPair, windows: LabelledWindows, options: TrainOptions) -> None:
     """Fits a traditional method on at most options.batch windows or pairs of them."""
     rng = np.random.default_rng(options.seed)
-    if isinstance(network, BaselineEmbedding):
+    if isinstance(network, UnitClassical):
         network.fit(windows.x_NT6[np.sort(rng.permutation(len(windows))[: options.batch])])
     else:
         first, second, same = PairDraw(windows).draw(options.batch, rng)
-        network.fit_pairs(windows.x_NT6[first], windows.x_NT6[second], same == 1)
+        network.fit(windows.x_NT6[first], windows.x_NT6[second], same == 1)
 
 
 def _published_calibration(entry: NetworkEntry, network: nn.Module, held_out: list[Recording]) -> dict[str, Any]:
-    if isinstance(network, PenultimateEmbedding | BaselineEmbedding):
+    if isinstance(network, PenultimateEmbedding | UnitClassical):
         return _calibration([(embed_with(network), calibration_people(held_out))], CALIBRATED_ON)
-    assert isinstance(network, PairNetwork)
+    assert isinstance(network, PairNetwork | ClassicalPair)
     try:
         calibration = calibrate_pairs(PairVerifier(network, entry.name, "", {}), held_out).to_card()
     except CalibrationError as error:
@@ -251,7 +250,7 @@ def _fit_embedder(
     return network.cpu().eval(), history, best
 
 
-def embed_with(network: GaitTCN | PenultimateEmbedding | BaselineEmbedding) -> Embed:
+def embed_with(network: GaitTCN | PenultimateEmbedding | UnitClassical) -> Embed:
     """(W, 128, 6) -> (W, D) by a network in evaluation mode."""
 
     @torch.inference_mode()

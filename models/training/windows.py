@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from models.data.grid import to_grid, trusted_labels
 from models.data.recordings import Recording
+from models.inertial.steps import two_step_samples
 from models.training.scoring import walking_windows
 from models.types import Float32
 
 Index = NDArray[np.int64]
+
+LEAST_STRETCH = 192
+"""Samples of walking from which the period of the stride can be told."""
+
+
+Cut = Literal["fixed-128", "two-step-128"]
+"""Fixed windows of 2.56 s every 1.28 s; or two steps of the leg that carries the device, stretched to 128 points, sharing one step."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +42,10 @@ class LabelledWindows:
         return len(self.x_NT6)
 
     @classmethod
-    def of(cls, recordings: Sequence[Recording], most_per_record: int | None = None) -> LabelledWindows:
-        """The walking windows by the labels, at most so many of each recording, spread evenly. Raises ValueError if there are none."""
-        parts = [(recording, spread(walking_windows(recording), most_per_record)) for recording in recordings]
+    def of(cls, recordings: Sequence[Recording], cut: Cut = "fixed-128") -> LabelledWindows:
+        """The walking of recordings by the labels, in fixed windows or in two-step samples. Raises ValueError if there is none."""
+        samples = walking_windows if cut == "fixed-128" else step_samples
+        parts = [(recording, samples(recording)) for recording in recordings]
         parts = [part for part in parts if len(part[1])]
         if not parts:
             raise ValueError("no walking window in the recordings")
@@ -54,6 +65,15 @@ def spread(windows_NT6: Float32, most: int | None) -> Float32:
     if most is None or len(windows_NT6) <= most:
         return windows_NT6
     return windows_NT6[np.linspace(0, len(windows_NT6) - 1, most).round().astype(int)]
+
+
+def step_samples(recording: Recording) -> Float32:
+    """(K, 128, 6) two-step samples of every stretch of walking of a recording."""
+    samples, walk, _ = to_grid(recording)
+    walking = np.concatenate([[False], trusted_labels(recording.source, walk) == 1, [False]])
+    edges = np.flatnonzero(np.diff(walking.astype(np.int8)))
+    parts = [two_step_samples(samples[first:stop])[0] for first, stop in edges.reshape(-1, 2) if stop - first >= LEAST_STRETCH]
+    return np.concatenate(parts) if parts else np.zeros((0, 128, 6), np.float32)
 
 
 class PairDraw:

@@ -22,6 +22,7 @@ from models.registry import (
     list_networks,
     load_embedder,
     load_extractor,
+    load_verifier,
 )
 
 
@@ -103,3 +104,26 @@ def test_unknown_name_lists_the_known_ones() -> None:
         load_embedder("walk-tcn")  # exists, but does another task
     with pytest.raises(UnknownNetworkError):
         find_network("default")  # "default" means nothing without a task
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("whugait-cnn", 371_446),  # the published table, 118 people
+        ("whugait-bi-lstm-mag", 81_462),
+        ("whugait-cnn-lstm", 17_284_854),
+        ("whugait-pair-cnnfix-lstm-vertical", 212_290),
+        ("whugait-unet-notebook", 4_246_721),
+        ("whugait-fourier", 0),  # learns centre and deviation from data only
+    ],
+)
+def test_published_networks_are_listed_with_their_parameters_and_without_weights(name: str, parameters: int) -> None:
+    info = {info.name: info for info in list_networks()}[name]
+    assert (info.parameters, info.space, info.licence, info.default) == (parameters, None, None, False)
+
+
+def test_only_verifiers_load_as_verifiers() -> None:
+    with pytest.raises(UnknownNetworkError, match="no verification network 'gait-tcn'; there are whugait-pair"):
+        load_verifier("gait-tcn")
+    with pytest.raises(WeightsMissingError, match="gaitstream train whugait-pair-cnn-vertical"):
+        load_verifier("whugait-pair-cnn-vertical")

@@ -49,8 +49,9 @@ class EmbeddingSpace:
         """As the identity workers use it; of the embedder only the model card is read."""
         card = embedder_card(settings)
         name = str(card["space"])
-        site = read_site(settings.site_calibration).impostors(name) if settings.site_calibration else None
-        policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.target_fpir, settings.min_windows, site=site)
+        site = read_site(settings, name)
+        impostors = site.impostors() if site else None
+        policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.target_fpir, settings.min_windows, site=impostors)
         return cls(name, policy, verifier_of(settings))
 
 

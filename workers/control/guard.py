@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hmac
 import json
+import math
 import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from streams.errors import BadMessage, Misconfigured, Refused, Unavailable
 from workers.control.client import NoReply
 from workers.control.refusal import STATUS, Refusal
+from workers.control.roles import FailureLimit, Holder, Role, Tokens, least_role
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -24,6 +25,12 @@ log = structlog.get_logger()
 ACTOR_HEADER = "X-Gaitstream-Actor"
 """Who asks, as the audit trail shall name them; a gateway that signs people in sets it."""
 
+HOLDER = "holder"
+"""Where a request keeps whose token it carries."""
+
+KEPT_HEADERS = ("Retry-After", "WWW-Authenticate", "Allow")
+"""Of an HTTPException, whose own body is replaced."""
+
 MOST_ROWS = 10_000
 
 
@@ -31,17 +38,20 @@ class Guard:
     """The checks before every handler."""
 
     def __init__(self, settings: Settings) -> None:
-        self._token = settings.api_token
+        """Raises Misconfigured for tokens that cannot be used."""
+        self._tokens, self._limit = Tokens(settings), FailureLimit()
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
         try:
             if request.path.startswith("/api/"):
-                self._check(request)
-            response: web.StreamResponse = await handler(request)
-            return response
+                request[HOLDER] = self._check(request)
+            answer: web.StreamResponse = await handler(request)
+            return answer
         except web.HTTPException as error:
-            return error_response(error.status, error.reason, "http")
+            response = error_response(error.status, error.reason, "http")
+            response.headers.update({name: error.headers[name] for name in KEPT_HEADERS if name in error.headers})
+            return response
         except NoReply as error:
             return error_response(202, str(error), "pending", command_id=error.command_id)
         except Refusal as error:
@@ -54,32 +64,52 @@ class Guard:
             log.error("a request failed", path=request.path, error=repr(error), exc_info=error)
             return error_response(500, f"{type(error).__name__}; the log says more", "internal")
 
-    def _check(self, request: web.Request) -> None:
-        """Raises HTTPException.  Without a token a web page that the operator visits must not reach the API: neither by a name that resolves
-        to loopback (Host), nor by a form (content type)."""
-        if self._token is not None:
-            wanted = f"Bearer {self._token.get_secret_value()}"
-            if not hmac.compare_digest(request.headers.get("Authorization", "").encode("utf-8", "surrogateescape"), wanted.encode()):
-                raise web.HTTPUnauthorized(reason="a bearer token is needed")
+    def _check(self, request: web.Request) -> Holder:
+        """Who asks.  Raises HTTPException.  Without a token a web page that the operator visits must not reach the API: neither by a name
+        that resolves to loopback (Host), nor by a form (content type)."""
+        holder = Holder(Role.ADMIN)
+        if self._tokens:
+            holder = check_token(request, self._tokens, self._limit)
         elif not is_loopback(re.sub(r":\d+$", "", request.host).strip("[]")):
             raise web.HTTPForbidden(reason="without a token the API answers to a loopback address only")
+        resource = request.match_info.route.resource
+        if resource is not None and holder.role < (needed := least_role(request.method, resource.canonical)):
+            log.warning("a role does not suffice", path=request.path, name=holder.name, role=holder.role.name.lower())
+            raise web.HTTPForbidden(reason=f"this needs the role {needed.name.lower()}, the token has {holder.role.name.lower()}")
         if request.method == "POST" and request.content_type not in ("application/json", "application/x-ndjson"):
             raise web.HTTPUnsupportedMediaType(reason="the body must be application/json, or application/x-ndjson for an import")
+        return holder
 
     def actor(self, request: web.Request) -> str:
-        """Who asks.  Raises Refusal when the header is no name."""
-        named = request.headers.get(ACTOR_HEADER)
-        if named is None:
-            return f"http:{request.remote or 'unknown'}"
-        if not re.fullmatch(r"[^\x00-\x1f\x7f/]{1,120}", named):
-            raise Refusal(f"{ACTOR_HEADER} must be a name of 1 to 120 printable characters without a slash", "arguments")
-        return f"http:{named}"
+        """Who asks: the name of the token, the name that a gateway gives, or both.  Raises Refusal when the header is no name."""
+        holder, named = request[HOLDER], request.headers.get(ACTOR_HEADER)
+        most = 120 - (len(holder.name) + 1 if holder.name else 0)
+        if named is not None and not re.fullmatch(rf"[^\x00-\x1f\x7f/]{{1,{most}}}", named):
+            raise Refusal(f"{ACTOR_HEADER} must be a name of 1 to {most} printable characters without a slash", "arguments")
+        parts = [name for name in (holder.name, named) if name] or [request.remote or "unknown"]
+        return ":".join(["http", *parts])
+
+
+def check_token(request: web.Request, tokens: Tokens, limit: FailureLimit) -> Holder:
+    """Whose bearer token a request carries.  Raises HTTPException: no known token, or too many wrong ones from that address."""
+    sent, address = request.headers.get("Authorization", ""), request.remote or "unknown"
+    if (wait_s := limit.wait_s(address, sent)) > 0:
+        headers = {"Retry-After": str(math.ceil(wait_s))}
+        raise web.HTTPTooManyRequests(reason="too many wrong tokens from this address: wait", headers=headers)
+    holder = tokens.holder(sent)
+    if holder is None:
+        if sent:  # a page asks once without a token to learn that one is needed
+            limit.failed(address)
+            log.warning("a wrong token", path=request.path, address=address)
+        raise web.HTTPUnauthorized(reason="a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+    limit.succeeded(address, sent)
+    return holder
 
 
 def check_exposure(settings: Settings) -> None:
     """Raises Misconfigured when everybody on the network could read and erase the gallery."""
-    if settings.api_token is None and not is_loopback(settings.api_host):
-        raise Misconfigured(f"api_host {settings.api_host} is not loopback: set GAITSTREAM_API_TOKEN first")
+    if not Tokens(settings) and not is_loopback(settings.api_host):
+        raise Misconfigured(f"api_host {settings.api_host} is not loopback: set GAITSTREAM_API_TOKEN or GAITSTREAM_API_TOKENS first")
 
 
 def is_loopback(host: str) -> bool:

@@ -80,10 +80,13 @@ class IdentityWorker:
         torch.set_num_threads(self.settings.threads)
         self._embedder = embedder_of(self.settings)
         self._embedder.embed(np.zeros((1, WINDOW_SAMPLES, 6), np.float32))
-        self._gallery = Gallery(self._embedder.space, self._embedder.dim)
-        file = self.settings.site_calibration
-        site = read_site(file).impostors(self._embedder.space) if file else None
-        self._policy = DecisionPolicy(self._embedder.calibration, self.settings.target_fpir, self.settings.min_windows, site=site)
+        site = read_site(self.settings, self._embedder.space)
+        self._transform = site.transform() if site else None
+        self._space = self._transform.adapted_space if self._transform else self._embedder.space
+        calibration = (site.calibration() if site else None) or self._embedder.calibration
+        impostors = site.impostors() if site and self._transform is None else None
+        self._policy = DecisionPolicy(calibration, self.settings.target_fpir, self.settings.min_windows, site=impostors)
+        self._gallery = Gallery(self._space, self._embedder.dim)
         verifier = verifier_of(self.settings)
         self._pairs = None if verifier is None else PairClaims(verifier, self._policy.target_fmr, self.settings.min_windows)
         self._loaded = True
@@ -118,13 +121,14 @@ class IdentityWorker:
             return Outcome()
         samples: list[GaitSample] = [incoming.message for incoming in batch]  # type: ignore[misc]
         vectors_BD, quality_B = self._embed(np.stack([sample.samples for sample in samples]))
+        matched_BD = vectors_BD if self._transform is None else self._transform.apply(vectors_BD)
         maps = self._maps(samples)
         walks, evidence, probes = [], [], []
         for b, (incoming, sample) in enumerate(zip(batch, samples, strict=True)):
             walk = self._walks.get((incoming.at, sample.stream_key))
             if walk is None:
                 walk = self._walks[incoming.at, sample.stream_key] = Walk(self._embedder.dim)
-            walk.add(incoming, sample, vectors_BD[b], float(quality_B[b]))
+            walk.add(incoming, sample, matched_BD[b], float(quality_B[b]))
             self._sensed_ns[incoming.at] = max(self._sensed_ns.get(incoming.at, 0), sample.received_ns)
             walks.append(walk)
             evidence.append(walk.evidence())
@@ -151,20 +155,20 @@ class IdentityWorker:
                     self._pairs.remove(subject, template_id)
             elif template.space == self._embedder.space:  # people enrolled in another space are enrolled again in this one
                 self._put(subject, template_id, template)
-        metrics.GALLERY_SUBJECTS.labels(self._embedder.space).set(self._gallery.subjects)
-        metrics.GALLERY_TEMPLATES.labels(self._embedder.space).set(len(self._gallery))
+        metrics.GALLERY_SUBJECTS.labels(self._space).set(self._gallery.subjects)
+        metrics.GALLERY_TEMPLATES.labels(self._space).set(len(self._gallery))
 
     def _put(self, subject: str, template_id: str, template: Template) -> None:
         """A template that fits no matrix stays out and is counted: it must not fail the samples of whoever walks just now."""
         try:
+            vector_D = np.asarray(template.vector, np.float32)
             self._gallery.put(
                 subject,
                 template_id,
-                np.asarray(template.vector, np.float32),
+                vector_D if self._transform is None else self._transform.apply(vector_D[None])[0],
                 quality=template.quality,
                 windows=template.windows,
                 expires_ns=template.expires_ns,
-                space=template.space,
             )
             if self._pairs is not None:
                 self._pairs.put(template)
@@ -198,7 +202,7 @@ class IdentityWorker:
         """An event for every sample, with the evidence of its bout up to it."""
         vectors_BD, effective_B = combine(*zip(*evidence, strict=True))
         windows_B = np.array([len(quality_K) for _, quality_K, _ in evidence])
-        matches = self._gallery.match(vectors_BD, CANDIDATES, now_ns=time.time_ns(), space=self._embedder.space)
+        matches = self._gallery.match(vectors_BD, CANDIDATES, now_ns=time.time_ns(), space=self._space)
         decisions = self._policy.decide(matches, effective_B, windows_B)
         decided_ns = time.time_ns()
         events = []
@@ -211,7 +215,7 @@ class IdentityWorker:
             else:
                 verification, verification_score = self._verify(sample, vectors_BD[b : b + 1], effective_B[b], windows_B[b])
             event = IdentityEvent(
-                id=stable_id(sample.stream_key, sample.session, sample.start_ns, self._embedder.space),
+                id=stable_id(sample.stream_key, sample.session, sample.start_ns, self._space),
                 stream_key=sample.stream_key,
                 session=sample.session,
                 bout_id=sample.bout_id,
@@ -228,7 +232,7 @@ class IdentityWorker:
                 target_fpir=self.settings.target_fpir,
                 enrolled=matches.enrolled,
                 gallery_version=self._gallery_version,
-                space=self._embedder.space,
+                space=self._space,
                 quality=float(quality_B[b]),
                 placement=sample.placement,
                 claimed_subject=sample.claimed_subject,
@@ -251,7 +255,7 @@ class IdentityWorker:
 
     def _verify(self, sample: GaitSample, vector_1D: NDArray[np.float32], effective: float, windows: int) -> tuple[Verification, float]:
         assert sample.claimed_subject is not None
-        score_1 = self._gallery.score_subject(vector_1D, sample.claimed_subject, now_ns=time.time_ns(), space=self._embedder.space)
+        score_1 = self._gallery.score_subject(vector_1D, sample.claimed_subject, now_ns=time.time_ns(), space=self._space)
         templates = max(1, len(self._gallery.templates_of(sample.claimed_subject)))
         verdict = self._policy.verify(score_1, effective, windows, templates)
         metrics.VERIFICATIONS.labels(verdict.outcome[0]).inc()
