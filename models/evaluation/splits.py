@@ -53,6 +53,7 @@ class ExtractionSplit:
     load: Callable[[Path], list[Recording]]
     note: str
     other_motion: str | None = None
+    own_only: bool = False
 
 
 def of_file(
@@ -180,10 +181,11 @@ EXTRACTION: tuple[ExtractionSplit, ...] = (
     ),
     ExtractionSplit(
         "hapt",
-        "HAPT, experiment 2",
+        "HAPT, experiment 2, people 1-12",
         of_file("hapt", "1-12", "session=2,3"),
         "device, placement and people no network saw; other motion is lying down, sitting down and getting up",
     ),
+    ExtractionSplit("hapt-all", "HAPT, all people and experiments", of_file("hapt"), "as above", own_only=True),
     ExtractionSplit(
         "hugadb",
         "HuGaDB, right thigh",

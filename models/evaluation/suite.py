@@ -121,7 +121,11 @@ class Suite:
         if entry.task == EXTRACTION_TASK:
             shape = load_extractor("default")
             samples = f"{shape.context_samples}+{shape.block_samples}+{shape.lookahead_samples}"
-            rows += [self.cached(f"{space}|{place.key}|{samples}", partial(self.extract, entry, folder, place)) for place in EXTRACTION]
+            rows += [
+                self.cached(f"{space}|{place.key}|{samples}", partial(self.extract, entry, folder, place))
+                for place in EXTRACTION
+                if not (entry.published and place.own_only)
+            ]
         else:
             rows += [self.cached(f"{space}|{split.key}", partial(self.recognise, entry, folder, split)) for split in RECOGNITION]
             if entry.default:

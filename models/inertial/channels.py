@@ -1,10 +1,9 @@
 """Orientation-free channels: what a device measures, told without the way it sits in the pocket.
 
-Gravity gives the vertical; the rest of the orientation (the heading of the device in the pocket) is either left out, by taking lengths, or
-fixed by the body itself: the thigh swings about its left-right axis, so the principal direction of the horizontal angular rate is that
-axis. Which of its two ends is left cannot be told (the skewness of the swing decides wrongly in up to half of the windows of some people),
-so everything along the body axes is given relative to the direction of the swing of the moment: while the leg swings the other way, all
-four change sign. A rotation of the device changes no channel.
+Gravity gives the vertical. The rest of the orientation, the heading of the device, is left out: horizontal vectors appear by their lengths and
+by dot and cross products of two of them, acceleration with angular rate, and each with itself a moment before. These say everything about the
+horizontal motion except where it points, with no axis of the body to be guessed, which works on a thigh and fails on a hip. A rotation of
+the device changes no channel; a mirrored walker changes the sign of the vertical rate and of the products that a reflection reverses.
 
 All of it runs inside the networks' forward pass as whole-batch tensor operations, so a benchmark of the bare network includes it.
 
@@ -15,13 +14,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 STREAM_PREPROCESSING = "stream-channels-1"
-WINDOW_PREPROCESSING = "window-channels-2"
+WINDOW_PREPROCESSING = "window-channels-3"
 """Versions of the formulas below, part of every space id. Change them with any formula."""
-
-SOFT_SIGN = 0.3
-"""Relative to the typical swing: slower swings count less, so that noise at the turning points does not flip signs."""
 
 ACC_SCALE = 1.0 / 5.0
 GYRO_SCALE = 1.0 / 2.0
@@ -33,7 +30,14 @@ EPSILON = 1e-6
 """Keeps the square root differentiable at zero and the direction of gravity finite in free fall."""
 
 INVARIANT_CHANNELS = 6
-HEADING_CHANNELS = 4
+
+LAGS = (5, 12)
+"""Samples, 0.1 and 0.24 s: the width of a heel strike and about a quarter of a stride."""
+
+PRODUCT_CHANNELS = 2 + 4 * len(LAGS)
+
+SMALL_PRODUCT = 0.1
+"""Added to the lengths that products are divided by: directions of vectors shorter than this, 0.5 m/s² or 0.2 rad/s, are noise."""
 
 
 Pair = tuple[Tensor, Tensor]
@@ -82,10 +86,10 @@ class StreamChannels(nn.Module):
 
 
 class WindowChannels(nn.Module):
-    """(B, T, 6) raw samples -> (B, 10, 1, T) channels relative to the mean gravity of the whole window; for gait windows.
+    """(B, T, 6) raw samples -> (B, 16, 1, T) channels relative to the mean gravity of the whole window; for gait windows.
 
-    The six invariants, then acceleration and angular rate along the two horizontal body axes, signed by the swing (see the module). Acceleration is divided by
-    the window's own gravity, which removes the sensor's gain.
+    The six invariants, then the products of horizontal vectors (see the module). Acceleration is divided by the window's own gravity, which
+    removes the sensor's gain; the mean of the horizontal parts, error of gravity or slow turning, is taken out.
     """
 
     def forward(self, x_BT6: Tensor) -> Tensor:
@@ -94,17 +98,30 @@ class WindowChannels(nn.Module):
         gravity_B3 = x_BS3T[:, 0].mean(-1)
         length_B1 = gravity_B3.square().sum(1, keepdim=True).add(EPSILON).sqrt()
         aligned_BS3T = level_basis(gravity_B3 / length_B1)[:, None] @ x_BS3T
+        aligned_BS3T = aligned_BS3T - aligned_BS3T.mean(-1, keepdim=True)
         acc_scale_B11 = (ACC_SCALE * STANDARD_GRAVITY_MS2 / length_B1.clamp(min=1.0))[..., None]
-        acc_B3T, gyro_B3T = aligned_BS3T[:, 0] * acc_scale_B11, aligned_BS3T[:, 1] * GYRO_SCALE
-        acc_up_BT = acc_B3T[:, 2] - (length_B1 * acc_scale_B11[..., 0])
-        level_BS2T = torch.stack([acc_B3T[:, :2], gyro_B3T[:, :2]], dim=1)
-        level2_BST = level_BS2T.square().sum(2)
-        invariants = invariant_channels((acc_up_BT, gyro_B3T[:, 2]), (level2_BST[:, 0], level2_BST[:, 1]))
-        heading_B4T = (swing_axis(level_BS2T[:, 1])[:, None] @ level_BS2T).flatten(1, 2)
-        swing2_B1T = heading_B4T[:, 2:3].square()
-        direction_B1T = heading_B4T[:, 2:3] / (swing2_B1T + SOFT_SIGN**2 * swing2_B1T.mean(2, keepdim=True)).add_(EPSILON).sqrt_()
-        heading_B4T = heading_B4T * direction_B1T
-        return torch.cat([torch.stack(invariants, dim=1), heading_B4T], dim=1)[:, :, None]
+        acc_B3T, rate_B3T = aligned_BS3T[:, 0] * acc_scale_B11, aligned_BS3T[:, 1] * GYRO_SCALE
+        acc_B2T, rate_B2T = acc_B3T[:, :2], rate_B3T[:, :2]
+        invariants = invariant_channels((acc_B3T[:, 2], rate_B3T[:, 2]), (acc_B2T.square().sum(1), rate_B2T.square().sum(1)))
+        return torch.stack(invariants + horizontal_products(acc_B2T, rate_B2T), dim=1)[:, :, None]
+
+
+def horizontal_products(acc_B2T: Tensor, rate_B2T: Tensor) -> list[Tensor]:
+    """Dot and cross product (B, T) of acceleration and rate, then of each with itself `LAGS` before (zero where there is no before).
+
+    Each is divided by the geometric mean of the two lengths, which leaves it of the size of a length.
+    """
+    products = _dot_and_cross(acc_B2T, rate_B2T)
+    for lag in LAGS:
+        for vector_B2T in (acc_B2T, rate_B2T):
+            products += [F.pad(product, (0, lag)) for product in _dot_and_cross(vector_B2T[..., lag:], vector_B2T[..., :-lag])]
+    return products
+
+
+def _dot_and_cross(u_B2T: Tensor, v_B2T: Tensor) -> list[Tensor]:
+    (ux, uy), (vx, vy) = u_B2T.unbind(1), v_B2T.unbind(1)
+    size_BT = ((ux * ux + uy * uy) * (vx * vx + vy * vy) + EPSILON).sqrt_().sqrt() + SMALL_PRODUCT
+    return [(ux * vx + uy * vy) / size_BT, (ux * vy - uy * vx) / size_BT]
 
 
 def level_basis(up_B3: Tensor) -> Tensor:
@@ -118,14 +135,3 @@ def level_basis(up_B3: Tensor) -> Tensor:
     b = x * y * a
     rows = [1.0 + sign * x * x * a, sign * b, -sign * x, b, sign + y * y * a, -y, x, y, z]
     return torch.stack(rows, dim=1).reshape(-1, 3, 3)
-
-
-def swing_axis(rate_B2T: Tensor) -> Tensor:
-    """(B, 2, 2) rotation of the horizontal plane onto (left-right, forward), from the horizontal angular rate (B, 2, T).
-
-    The first row is the principal direction of the rate, one way or the other.
-    """
-    moment_B22 = rate_B2T @ rate_B2T.transpose(1, 2)
-    angle_B = 0.5 * torch.atan2(2.0 * moment_B22[:, 0, 1], moment_B22[:, 0, 0] - moment_B22[:, 1, 1])
-    cos_B, sin_B = angle_B.cos(), angle_B.sin()
-    return torch.stack([cos_B, sin_B, -sin_B, cos_B], dim=1).reshape(-1, 2, 2)

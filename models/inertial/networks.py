@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from models.inertial.channels import HEADING_CHANNELS, INVARIANT_CHANNELS, StreamChannels, WindowChannels
+from models.inertial.channels import INVARIANT_CHANNELS, PRODUCT_CHANNELS, StreamChannels, WindowChannels
 
 
 class ConvNorm(nn.Module):
@@ -85,43 +85,74 @@ class WalkTCN(nn.Module):
 
 
 class GaitTCN(nn.Module):
-    """(B, 128, 6) raw samples of walking -> (B, 64) embedding of unit length and (B,) quality in [0, 1]."""
+    """(B, 128, 6) raw samples of walking -> (B, 128) embedding of unit length and (B,) quality in [0, 1].
 
-    WINDOW, HOP, DIM = 128, 64, 64
+    The embedding is a linear discriminant of features pooled at three depths, not the output that the losses see: the last layer knows the
+    placements and people it was trained on, the earlier ones hold on devices, placements and people that are new. How much that is worth
+    stands in models/evaluation/EXPERIMENTS.md.
+    """
+
+    WINDOW, HOP, DIM = 128, 64, 128
     """Grid samples at 50 Hz: windows of 2.56 s every 1.28 s."""
 
-    HEADING_DROPOUT = 0.2
-    """Share of training windows without the heading channels, whose axis is not always right: the network must do without."""
+    HEAD_DIM = 64
+    """Of the output for the losses."""
+
+    PRODUCT_DROPOUT, RATE_DROPOUT = 0.15, 0.1
+    """Shares of training windows without the products and without the lengths of the angular rate: no channel may be needed."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.channels = WindowChannels()
-        self.trunk = nn.Sequential(
-            ConvNorm(INVARIANT_CHANNELS + HEADING_CHANNELS, 2 * width // 3, 9, stride=2),
-            ConvNorm(2 * width // 3, width, 5, stride=2),
-            Residual(width, 3),
-            ConvNorm(width, 2 * width, 3, stride=2),
-            Residual(2 * width, 3),
+        middle, wide = 3 * width // 2, 2 * width
+        self.stages = nn.ModuleList(
+            [
+                ConvNorm(INVARIANT_CHANNELS + PRODUCT_CHANNELS, width, 9, stride=2),
+                nn.Sequential(ConvNorm(width, middle, 5, stride=2), Residual(middle, 3)),
+                nn.Sequential(ConvNorm(middle, wide, 3, stride=2), Residual(wide, 3), Residual(wide, 3)),
+            ]
         )
-        self.dropout = nn.Dropout(0.1)
-        self.project = nn.Linear(4 * width, self.DIM)
-        self.quality = nn.Sequential(nn.Linear(4 * width, 16), nn.ReLU(), nn.Linear(16, 1))
+        self.feature_count = 2 * (width + middle + wide)
+        self.discriminant = nn.Linear(self.feature_count, self.DIM)
+        self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(2 * wide, self.HEAD_DIM))
+        self.quality = nn.Sequential(nn.Linear(2 * wide, 16), nn.ReLU(), nn.Linear(16, 1))
+        self.head_features = 2 * wide
 
     def features(self, x_BT6: Tensor) -> Tensor:
-        """(B, 4 width) mean and standard deviation over time of the last layer."""
-        c_BC1T = self.channels(x_BT6)
+        """(B, F) mean and standard deviation over time after every stage; the last `head_features` are those of the last stage."""
+        h_BC1T = self.channels(x_BT6)
         if self.training:
-            keep_B111 = torch.rand(len(c_BC1T), 1, 1, 1, device=c_BC1T.device) >= self.HEADING_DROPOUT
-            c_BC1T = torch.cat([c_BC1T[:, :INVARIANT_CHANNELS], c_BC1T[:, INVARIANT_CHANNELS:] * keep_B111], dim=1)
-        h_BCT = self.trunk(c_BC1T)[:, :, 0]
-        mean_BC = h_BCT.mean(-1)
-        sd_BC = (h_BCT - mean_BC[..., None]).square().mean(-1).add(1e-5).sqrt()
-        return torch.cat([mean_BC, sd_BC], dim=1)
+            h_BC1T = h_BC1T * self._kept(h_BC1T)
+        pooled = []
+        for stage in self.stages:
+            h_BC1T = stage(h_BC1T)
+            mean_BC1 = h_BC1T.mean(-1)
+            sd_BC1 = (h_BC1T - mean_BC1[..., None]).square().mean(-1).add(1e-5).sqrt()
+            pooled += [mean_BC1[..., 0], sd_BC1[..., 0]]
+        return torch.cat(pooled, dim=1)
+
+    def trained_vector(self, x_BT6: Tensor) -> Tensor:
+        """(B, HEAD_DIM) unit rows: what the losses see."""
+        return F.normalize(self.head(self.features(x_BT6)[:, -self.head_features :]), dim=1)
+
+    def embed_features(self, features_BF: Tensor) -> Tensor:
+        """(B, DIM) unit rows."""
+        return F.normalize(self.discriminant(features_BF), dim=1)
+
+    def quality_of_features(self, features_BF: Tensor) -> Tensor:
+        """(B,) quality in [0, 1]."""
+        return torch.sigmoid(self.quality(features_BF[:, -self.head_features :]))[:, 0]
 
     def forward(self, x_BT6: Tensor) -> tuple[Tensor, Tensor]:
         features_BF = self.features(x_BT6)
-        embedding_BD = F.normalize(self.project(self.dropout(features_BF)), dim=1)
-        return embedding_BD, torch.sigmoid(self.quality(features_BF))[:, 0]
+        return self.embed_features(features_BF), self.quality_of_features(features_BF)
+
+    def _kept(self, c_BC1T: Tensor) -> Tensor:
+        """(B, C, 1, 1) of zeros for the channels that a training window does without, else ones."""
+        keep_BC11 = c_BC1T.new_ones(*c_BC1T.shape[:2], 1, 1)
+        keep_BC11[torch.rand(len(c_BC1T)) < self.PRODUCT_DROPOUT, INVARIANT_CHANNELS:] = 0.0
+        keep_BC11[torch.rand(len(c_BC1T)) < self.RATE_DROPOUT, INVARIANT_CHANNELS // 2 : INVARIANT_CHANNELS] = 0.0
+        return keep_BC11
 
 
 def prepare_for_inference(network: nn.Module) -> nn.Module:

@@ -1,6 +1,6 @@
 """Derives ``walker_model.npz``, the body shapes of simulated walkers, from the ``anny`` package (0.6.2). Needed only to make it anew.
 
-python -m models.simulation.export_bodies --bodies 3000
+python -m models.simulation.export_bodies --bodies 2000
 
 ``anny`` (code Apache-2.0, NAVER; its body data from MakeHuman, CC0) samples adults. Each is brought into the rest pose of ``body`` (facing
 +x, legs and arms hanging straight, feet flat and ahead) by linear-blend skinning, its bones are merged into those that a gait moves, and
@@ -45,8 +45,8 @@ def shares_of(bone: str) -> dict[str, float]:
     for ours, theirs in HEADS.items():
         if kind == theirs:
             return {ours + side: 1.0}
-    if kind == "pelvis":
-        return {"pelvis": 1.0}
+    if kind in ("pelvis", "head"):
+        return {kind: 1.0}
     if kind.startswith("spine") or kind == "clavicle":
         return {"trunk": 1.0}
     return {"forearm" + side: 1.0}  # hand and fingers
@@ -114,7 +114,7 @@ def volume(vertices_NV3: Array, faces_F3: npt.NDArray[np.int64]) -> Array:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bodies", type=int, default=3000)
+    parser.add_argument("--bodies", type=int, default=2000)
     parser.add_argument("--out", type=Path, default=MODEL_FILE)
     args = parser.parse_args()
     import anny  # type: ignore[import-not-found]  # a build-time extra
@@ -192,7 +192,9 @@ def main() -> None:
         point_weights_PB=point_weights_PB.astype(np.float16),
     )  # fmt: skip
     print(f"{len(x_NX)} bodies, {weights_VB.shape[0]} vertices, {len(faces)} faces")
-    print(f"{COMPONENTS} components: {1e3 * np.sqrt((error.reshape(-1, 3) ** 2).sum(1).mean()):.2f} mm rms, {1e3 * np.abs(error).max():.1f} at most")
+    print(
+        f"{COMPONENTS} components: {1e3 * np.sqrt((error.reshape(-1, 3) ** 2).sum(1).mean()):.2f} mm rms, {1e3 * np.abs(error).max():.1f} at most"
+    )
     print("measures", MEASURES, "mean", m_NM.mean(0).round(3), "sd", m_NM.std(0).round(3), "residual", rest.std(0).round(4))
     print(f"{args.out} {args.out.stat().st_size / 1024:.0f} kB")
 

@@ -97,7 +97,11 @@ def _stretched(vertices_V3: Array, joints_B3: Array, points_P3: Array, body: Bod
     model, at = body_model(), {name: i for i, name in enumerate(BONES)}
     scale = np.ones((len(BONES), 3))
     for side in ("_l", "_r"):
-        for bone, tip, length_m in (("thigh", "calf", body.thigh_m), ("calf", "foot", body.calf_m), ("upper_arm", "forearm", body.upper_arm_m)):
+        for bone, tip, length_m in (
+            ("thigh", "calf", body.thigh_m),
+            ("calf", "foot", body.calf_m),
+            ("upper_arm", "forearm", body.upper_arm_m),
+        ):
             scale[at[bone + side], 2] = length_m / np.linalg.norm(joints_B3[at[tip + side]] - joints_B3[at[bone + side]])
         scale[at["forearm" + side], 2] = scale[at["upper_arm" + side], 2]
         scale[at["foot" + side], 2] = scale[at["toes" + side], 2] = body.ankle_height_m / joints_B3[at["foot" + side], 2]

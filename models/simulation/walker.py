@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
-from models.simulation.activities import expand
+from models.simulation.activities import Script, expand
 from models.simulation.body import sample_body
 from models.simulation.motion import Motion
 from models.simulation.phone import lying, measure, sample_mount
 from models.simulation.sensor import Sensor, low_passed, sample_times_s
-from models.simulation.style import in_session, sample_style, stepping
+from models.simulation.style import Style, in_session, sample_style, stepping
 
 INTERNAL_RATE_HZ = 200.0  # the lowest multiple of the sampling rate not below this one carries the motion; a shock of 13 Hz rings in 35 ms
 LEAD_S = 1.0  # rendered before and after and cut off: filters and differences settle outside the recording
@@ -79,20 +79,15 @@ class Walker:
         def stream(purpose: int, *more: int) -> np.random.Generator:
             return np.random.default_rng([purpose, self.seed, session, *more])
 
-        parts = expand(script, duration_s, stream(_SCRIPT, take, what))
-        style = in_session(self.style, stream(_SESSION))
+        parts, style, padded, internal_hz = self._plan(duration_s, session, script, rate_hz, take)
         mount = sample_mount(style, self.body, placement, stream(_MOUNT, where))
-        padded = [(parts[0][0], parts[0][1] + LEAD_S), *parts[1:]]
-        padded[-1] = (padded[-1][0], padded[-1][1] + LEAD_S)
-        internal_hz = rate_hz * np.ceil(INTERNAL_RATE_HZ / rate_hz)
         at_s = sample_times_s(duration_s, rate_hz, irregular, stream(_SAMPLING, take))
         n = len(at_s)
         if parts[0][0] == "table":
             acc, gyro = lying(n, stream(_MOUNT, where))
             act, walk, phase = np.zeros(n, np.int8), np.zeros(n, np.uint8), np.zeros(n)
         else:
-            phase_at = None if start_phase is None else (LEAD_S, start_phase)
-            motion = Motion(self.body, style, padded, internal_hz, stream(_MOTION, take, what), phase_at)
+            motion = self._perform(style, padded, internal_hz, session, script, take, start_phase)
             true = low_passed(
                 np.concatenate(measure(motion, style, mount, stream(_PHONE, take, what, where)), axis=1), internal_hz, rate_hz
             )
@@ -107,3 +102,36 @@ class Walker:
             stride_s=stepping(style, self.body)["walk"].gait.stride_s, seed=self.seed, session=session,
             placement="table" if parts[0][0] == "table" else placement,
         )  # fmt: skip
+
+    def motion(
+        self, *, duration_s: float, session: int = 0, script: str | Sequence[tuple[str, float]] = "walk", rate_hz: float = 50.0,
+        take: int = 0, start_phase: float | None = None,
+    ) -> Motion:  # fmt: skip
+        """The motion that ``record`` measures with the same arguments, for whatever else looks at it. It begins ``LEAD_S`` before the
+        recording's first sample and ends as much after its last.
+
+        Raises ValueError as ``record`` does, and for a phone on a table: nobody is seen there.
+        """
+        if not rate_hz > 0:
+            raise ValueError(f"rate_hz must be positive, got {rate_hz}")
+        parts, style, padded, internal_hz = self._plan(duration_s, session, script, rate_hz, take)
+        if parts[0][0] == "table":
+            raise ValueError("'table' means a phone off the body: there is no motion to see")
+        return self._perform(style, padded, internal_hz, session, script, take, start_phase)
+
+    def _plan(
+        self, duration_s: float, session: int, script: str | Sequence[tuple[str, float]], rate_hz: float, take: int
+    ) -> tuple[Script, Style, Script, float]:
+        """The script, the session's style, the script with its lead, and the rate of the motion."""
+        parts = expand(script, duration_s, np.random.default_rng([_SCRIPT, self.seed, session, take, crc32(repr(script).encode())]))
+        style = in_session(self.style, np.random.default_rng([_SESSION, self.seed, session]))
+        padded = [(parts[0][0], parts[0][1] + LEAD_S), *parts[1:]]
+        padded[-1] = (padded[-1][0], padded[-1][1] + LEAD_S)
+        return parts, style, padded, float(rate_hz * np.ceil(INTERNAL_RATE_HZ / rate_hz))
+
+    def _perform(
+        self, style: Style, padded: Script, internal_hz: float, session: int, script: str | Sequence[tuple[str, float]], take: int,
+        start_phase: float | None,
+    ) -> Motion:  # fmt: skip
+        rng = np.random.default_rng([_MOTION, self.seed, session, take, crc32(repr(script).encode())])
+        return Motion(self.body, style, padded, internal_hz, rng, None if start_phase is None else (LEAD_S, start_phase))

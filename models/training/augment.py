@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from models.types import Float32
+from models.types import GRID_RATE_HZ, Float32
 
 
 def random_rotations(count: int, rng: Generator) -> Float32:
@@ -61,6 +61,25 @@ def vary_vigour(x_BT6: Float32, rng: Generator, sd: float) -> Float32:
     mean_B13 = x_BT6[..., :3].mean(axis=1, keepdims=True)
     acc = mean_B13 + (x_BT6[..., :3] - mean_B13) * factor[..., :1]
     return np.concatenate([acc, x_BT6[..., 3:] * factor[..., 1:]], axis=2)
+
+
+KNOTS_HZ = (0.0, 2.0, 4.0, 8.0, 16.0, 25.0)
+"""Where the logarithm of a random transfer function is drawn, linear between."""
+
+
+def transfer(x_BT6: Float32, rng: Generator, sd: float = 0.5, level_sd: float = 0.4) -> Float32:
+    """The whole batch at one pretended place on the body: a random smooth gain over frequency for each sensor, the same for every item.
+
+    It acts on what is left without the mean, which is gravity. sd: of the logarithm of the gain at each knot; level_sd: of the logarithm
+    of its common factor.
+    """
+    frequency_hz = np.fft.rfftfreq(x_BT6.shape[1], 1.0 / GRID_RATE_HZ)
+    mean_B16 = x_BT6.mean(axis=1, keepdims=True)
+    spectrum_BF6 = np.fft.rfft(x_BT6 - mean_B16, axis=1)
+    for sensor in (slice(0, 3), slice(3, 6)):
+        log_gain = np.interp(frequency_hz, KNOTS_HZ, rng.normal(0.0, sd, len(KNOTS_HZ)) + rng.normal(0.0, level_sd))
+        spectrum_BF6[..., sensor] *= np.exp(log_gain)[None, :, None]
+    return (mean_B16 + np.fft.irfft(spectrum_BF6, x_BT6.shape[1], axis=1)).astype(np.float32)
 
 
 def soften(x_BT6: Float32, share_B: NDArray[np.float64]) -> Float32:

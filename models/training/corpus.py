@@ -7,13 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.data.grid import to_grid, trusted_labels
 from models.data.recordings import Recording
+from models.data.simulated import SOURCE, simulate
 from models.types import Float32
+
+OTHER_PLACES = ("pocket_back", "coat", "bag", "wrist")
+
+ELSEWHERE_SESSIONS, ELSEWHERE_S = 3, 9.0
+"""Three days, so that clothes and mounting vary; long enough for two windows that share nothing."""
 
 
 @dataclass(frozen=True)
@@ -87,3 +94,22 @@ def window_starts(corpus: Corpus, samples: int, least_walking: float, stride: in
     if not starts:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     return np.concatenate(starts).astype(np.int64), np.concatenate(records).astype(np.int64)
+
+
+def elsewhere(recordings: Sequence[Recording]) -> list[Recording]:
+    """The simulated walkers among the recordings with the device at two other places: the waist, and one of OTHER_PLACES in turn."""
+    seeds = sorted({int(recording.subject.removeprefix("sim")) for recording in recordings if recording.source == SOURCE})
+    return [made for seed in seeds for made in _walks_elsewhere(seed)]
+
+
+@cache
+def _walks_elsewhere(seed: int) -> list[Recording]:
+    places = ("waist", OTHER_PLACES[seed % len(OTHER_PLACES)])
+    return [made for place in places for made in simulate([seed], sessions=ELSEWHERE_SESSIONS, duration_s=ELSEWHERE_S, placement=place)]
+
+
+def class_numbers(simulated_K: NDArray[np.bool_], copies: int) -> NDArray[np.int64]:
+    """(K, copies) numbers of the classes of every identity and copy of it; a simulated walker has no copies, so all are one class."""
+    per_identity = np.where(simulated_K, 1, copies)
+    first = np.cumsum(per_identity) - per_identity
+    return first[:, None] + np.where(simulated_K[:, None], 0, np.arange(copies)[None, :])

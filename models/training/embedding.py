@@ -1,7 +1,9 @@
 """Training of gait embeddings: supervised contrastive and angular-margin losses over identities, open-set validation.
 
-An identity is (source, subject, placement); mirrored and faster or slower copies of a walker are further identities, which multiplies the
-few real people by six. Shape letters: B batch, T time (50 Hz), D embedding.
+An identity is (source, subject, placement); mirrored and faster or slower copies of a real walker are further identities, which multiplies the
+few real people by six. Simulated walkers carry the device at several places, each an identity of its own. Every batch is split into
+`DOMAINS` pretended placements (models.training.augment.transfer), so that people must differ under any of them.
+Shape letters: B batch, T time (50 Hz), D embedding, F features.
 """
 
 from __future__ import annotations
@@ -18,14 +20,18 @@ from torch.nn import functional as F
 from models.data.recordings import Recording
 from models.evaluation.scores import equal_error_rate
 from models.inertial.networks import GaitTCN
-from models.training.augment import disturb_sensors, mirror, random_rotations, rotate
-from models.training.corpus import build_corpus, crop, window_starts
+from models.training.augment import disturb_sensors, mirror, transfer
+from models.training.corpus import build_corpus, class_numbers, crop, elsewhere, window_starts
+from models.training.discriminant import discriminant
 from models.training.losses import AdditiveAngularMargin, supervised_contrastive
 from models.training.scoring import score_recordings, walking_windows
 from models.types import Float32
 
 SPEEDS = (1.0, 0.88, 1.14)
 """Speed-changed copies count as other people: 12 % is several times a person's own day-to-day change of cadence."""
+
+COPIES = 2 * len(SPEEDS)
+"""Copy c of a person has speed c // 2 and is mirrored if c is odd; copy 0 is the person."""
 
 SPEED_JITTER = 0.04
 """Within one identity the speed varies by this much: a person's own change of cadence and errors of the sample rate."""
@@ -35,8 +41,14 @@ LEAST_WALKING = 0.75
 
 WINDOWS_PER_IDENTITY = 4
 
-SIMULATED_SHARE = 0.5
+LEAST_DISCRIMINANT_WINDOWS = 6
+"""Of an identity, to say how its windows vary."""
+
+SIMULATED_SHARE = 0.35
 """Most of the identities of a batch that simulated walkers may take."""
+
+DOMAINS = 4
+"""Pretended placements in a batch, the first the true one: few enough that each holds a dozen people to tell apart."""
 
 
 class EmbeddingTask:
@@ -44,27 +56,28 @@ class EmbeddingTask:
 
     def __init__(self, network: GaitTCN, training: Sequence[Recording], held_out: Sequence[Recording], batch: int, device: str) -> None:
         self.network, self.device, self.batch = network, device, batch
-        self.corpus = build_corpus(training)
+        self.training = [*training, *elsewhere(training)]
+        self.corpus = build_corpus(self.training)
         self.crop_samples = int(np.ceil(network.WINDOW * max(SPEEDS) * (1 + SPEED_JITTER))) + 2
         starts, records = window_starts(self.corpus, self.crop_samples, LEAST_WALKING)
         self.starts: list[list[NDArray[np.int64]]] = [[] for _ in self.corpus.identities]
         for record in np.unique(records):
             self.starts[self.corpus.identity_R[record]].append(starts[records == record])
         usable = np.array([index for index, parts in enumerate(self.starts) if parts])
-        if len(usable) < 2:
+        if len({self.corpus.identities[index][:2] for index in usable}) < 2:
             raise ValueError("training an embedding needs walking of at least two people")
         simulated = np.array([self.corpus.identities[index][0] == "simulation" for index in usable])
         self.real, self.simulated = usable[~simulated], usable[simulated]
         amount = np.sqrt([sum(map(len, self.starts[index])) for index in self.real])
         self.real_share = amount / max(amount.sum(), 1.0)  # a person with minutes of walking shows more often than one with seconds
-        copies = 2 * len(SPEEDS)
-        self.margin = AdditiveAngularMargin(network.DIM, len(self.corpus.identities) * copies)
+        self.class_KC = class_numbers(np.isin(np.arange(len(self.corpus.identities)), self.simulated), COPIES)
+        self.margin = AdditiveAngularMargin(network.HEAD_DIM, int(self.class_KC.max()) + 1)
         self.module: nn.Module = nn.ModuleDict({"network": network, "margin": self.margin})
         self.held_out = [(recording, windows) for recording in held_out if len(windows := walking_windows(recording))]
 
     def loss(self, rng: Generator) -> Tensor:
         x_BT6, identity_B = self.draw(rng)
-        vector_BD, _ = self.network(torch.from_numpy(x_BT6).to(self.device))
+        vector_BD = self.network.trained_vector(torch.from_numpy(x_BT6).to(self.device))
         identity = torch.from_numpy(identity_B).to(self.device)
         contrastive: Tensor = supervised_contrastive(vector_BD, identity)
         margin: Tensor = self.margin(vector_BD, identity)
@@ -73,14 +86,17 @@ class EmbeddingTask:
     def draw(self, rng: Generator) -> tuple[Float32, NDArray[np.int64]]:
         """A batch of augmented windows (B, T, 6) and their identities (B,): several windows of each of some identities."""
         people = self._people(self.batch // WINDOWS_PER_IDENTITY, rng)
-        mirrored, speed = rng.integers(0, 2, len(people)), rng.integers(0, len(SPEEDS), len(people))
-        identity_B = np.repeat((people * 2 + mirrored) * len(SPEEDS) + speed, WINDOWS_PER_IDENTITY)
+        copy = np.where(np.isin(people, self.simulated), 0, rng.integers(0, COPIES, len(people)))
+        copy_B = np.repeat(copy, WINDOWS_PER_IDENTITY)
         start_B = np.array([self._start(person, rng) for person in people for _ in range(WINDOWS_PER_IDENTITY)], float)
         jitter_B = rng.uniform(1 - SPEED_JITTER, 1 + SPEED_JITTER, len(start_B))
-        speed_B = np.repeat(np.array(SPEEDS)[speed], WINDOWS_PER_IDENTITY) * jitter_B
-        x_BT6 = crop(self.corpus.samples_N6, start_B, speed_B, self.network.WINDOW)
-        x_BT6 = mirror(x_BT6, np.repeat(mirrored, WINDOWS_PER_IDENTITY).astype(bool))
-        return disturb_sensors(rotate(x_BT6, random_rotations(len(x_BT6), rng)), rng), identity_B
+        x_BT6 = crop(self.corpus.samples_N6, start_B, np.array(SPEEDS)[copy_B // 2] * jitter_B, self.network.WINDOW)
+        x_BT6 = mirror(x_BT6, copy_B % 2 == 1)
+        domain_B = np.repeat(rng.integers(0, DOMAINS, len(people)), WINDOWS_PER_IDENTITY)
+        for domain in range(1, DOMAINS):
+            if len(chosen := np.flatnonzero(domain_B == domain)):
+                x_BT6[chosen] = transfer(x_BT6[chosen], rng)
+        return disturb_sensors(x_BT6, rng), self.class_KC[np.repeat(people, WINDOWS_PER_IDENTITY), copy_B]
 
     def validate(self) -> dict[str, float]:
         """Equal error rate of single windows against templates of other recordings, per source; the score is one minus their mean."""
@@ -92,7 +108,27 @@ class EmbeddingTask:
         return {**figures, "score": 1.0 - float(np.mean(list(figures.values()))) if figures else 0.0}
 
     def _embed(self, x_BT6: Float32) -> Float32:
-        return np.concatenate([self.network(part)[0].cpu().numpy() for part in torch.from_numpy(x_BT6).to(self.device).split(256)])
+        parts = torch.from_numpy(x_BT6).to(self.device).split(256)
+        return np.concatenate([self.network.trained_vector(part).cpu().numpy() for part in parts])
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Fills the discriminant, which makes the embedding of the trained features; to be called once the weights are final."""
+        self.network.eval()
+        starts, records = window_starts(self.corpus, self.network.WINDOW, LEAST_WALKING, stride=32)
+        groups: dict[tuple[str, str], list[Float32]] = {}
+        for identity in np.unique(self.corpus.identity_R[records]):
+            own = starts[self.corpus.identity_R[records] == identity]
+            if len(own) < LEAST_DISCRIMINANT_WINDOWS:
+                continue
+            x_NT6 = crop(self.corpus.samples_N6, own.astype(float), np.ones(len(own)), self.network.WINDOW)
+            parts = torch.from_numpy(x_NT6).to(self.device).split(256)
+            source, _, placement = self.corpus.identities[identity]
+            rows_NF = torch.cat([self.network.features(part) for part in parts]).cpu().numpy()
+            groups.setdefault((source, placement), []).append(rows_NF)
+        weight_DF, bias_D = discriminant(groups, self.network.DIM)
+        self.network.discriminant.weight.copy_(torch.from_numpy(weight_DF))
+        self.network.discriminant.bias.copy_(torch.from_numpy(bias_D))
 
     def _people(self, count: int, rng: Generator) -> NDArray[np.int64]:
         simulated = min(int(count * SIMULATED_SHARE), len(self.simulated)) if len(self.real) else count
@@ -119,7 +155,7 @@ def fit_quality(network: GaitTCN, training: Sequence[Recording], seed: int, step
     error = 0.0
     for _ in range(steps):
         chosen = torch.from_numpy(rng.integers(0, len(target_N), 512))
-        loss = F.mse_loss(torch.sigmoid(network.quality(features_NF[chosen]))[:, 0], target_N[chosen])
+        loss = F.mse_loss(network.quality_of_features(features_NF[chosen]), target_N[chosen])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -145,7 +181,7 @@ def _quality_examples(network: GaitTCN, training: Sequence[Recording], rng: Gene
         centre = F.normalize(network(torch.from_numpy(clean))[0].mean(0), dim=0)
         for x_BT6 in (clean, rough):
             feature = network.features(torch.from_numpy(x_BT6))
-            cosine = F.normalize(network.project(feature), dim=1) @ centre
+            cosine = network.embed_features(feature) @ centre
             features.append(feature)
             targets.append(((cosine - 0.3) / 0.6).clamp(0.0, 1.0))
     walking = np.concatenate([[0], np.cumsum(corpus.walk_N != 0)])

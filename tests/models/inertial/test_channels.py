@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.inertial.channels import StreamChannels, WindowChannels, level_basis
+from models.inertial.channels import LAGS, StreamChannels, WindowChannels, horizontal_products, level_basis
 from models.simulation.walker import Walker
 from models.training.augment import mirror, random_rotations, rotate
 from models.types import Float32
@@ -32,7 +32,7 @@ def test_window_channels_ignore_rotation(walking_BT6: Float32) -> None:
     window = walking_BT6[:, :128]
     turned = rotate(window, random_rotations(8, np.random.default_rng(2)))
     plain, after = WindowChannels()(torch.from_numpy(window)), WindowChannels()(torch.from_numpy(turned))
-    assert plain.shape == (8, 10, 1, 128)
+    assert plain.shape == (8, 16, 1, 128)
     assert torch.allclose(plain, after, atol=2e-3)
 
 
@@ -46,8 +46,21 @@ def test_a_mirrored_walker_differs(walking_BT6: Float32) -> None:
     window = walking_BT6[:, :128]
     mirrored = mirror(window, np.ones(8, dtype=bool))
     plain, after = WindowChannels()(torch.from_numpy(window)), WindowChannels()(torch.from_numpy(mirrored))
-    assert torch.allclose(plain[:, [0, 1, 2, 3, 5]], after[:, [0, 1, 2, 3, 5]], atol=1e-3)  # lengths and the vertical stay
-    assert torch.allclose(plain[:, 4], -after[:, 4], atol=1e-3)  # turning about the vertical reverses
+    reversed_ = [4, 6, 9, 11, 13, 15]  # turning about the vertical; acceleration along the rate; what turns left turns right
+    kept = [channel for channel in range(16) if channel not in reversed_]
+    assert torch.allclose(plain[:, kept], after[:, kept], atol=2e-3)
+    assert torch.allclose(plain[:, reversed_], -after[:, reversed_], atol=2e-3)
+    assert plain[:, reversed_].abs().mean() > 0.05
+
+
+def test_products_tell_a_circle_from_a_line() -> None:
+    angle_T = 2 * torch.pi * torch.arange(128) / 50
+    circle, line = torch.stack([angle_T.cos(), angle_T.sin()])[None], torch.stack([angle_T.cos(), 0 * angle_T])[None]
+    turning, straight = (horizontal_products(acc, torch.zeros(1, 2, 128)) for acc in (circle, line))
+    inside = slice(0, 128 - max(LAGS))
+    assert (turning[3][:, inside] < -0.3).all()  # cross product with the position 0.1 s before: always to the same side
+    assert straight[3].abs().max() < 1e-6
+    assert (turning[3][:, -min(LAGS) :] == 0.0).all()  # nothing was before
 
 
 def test_level_basis_is_a_rotation_everywhere() -> None:

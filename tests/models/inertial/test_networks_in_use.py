@@ -46,7 +46,7 @@ def test_extractor_contract(extractor: WalkExtractor) -> None:
 
 
 def test_embedder_contract(embedder: GaitEmbedder) -> None:
-    assert (embedder.window_samples, embedder.hop_samples, embedder.dim) == (128, 64, 64)
+    assert (embedder.window_samples, embedder.hop_samples, embedder.dim) == (128, 64, 128)
     vectors, quality = embedder.embed(samples(5, 128))
     assert vectors.shape == (5, 64)
     assert vectors.dtype == quality.dtype == np.float32

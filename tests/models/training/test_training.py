@@ -14,12 +14,12 @@ from models.data.recordings import CONDITIONS, Recording, RecordingError
 from models.data.simulated import simulate
 from models.registry import find_network, load_embedder, load_extractor
 from models.training import engine
-from models.training.augment import disturb_sensors, random_rotations, rotate
-from models.training.corpus import build_corpus, crop, window_starts
+from models.training.augment import disturb_sensors, random_rotations, rotate, transfer
+from models.training.corpus import build_corpus, class_numbers, crop, elsewhere, window_starts
 from models.training.embedding import EmbeddingTask
 from models.training.losses import AdditiveAngularMargin, supervised_contrastive
 from models.training.options import TrainOptions, people_of, split_people
-from models.training.scoring import calibrate, normalised, probes, score_embedded
+from models.training.scoring import calibrate, normalised, probes, score_embedded, walking_windows
 from models.training.train import train
 from models.types import Float32
 
@@ -110,6 +110,38 @@ def test_a_file_trains_and_its_test_people_give_the_figures_of_the_card(tmp_path
     assert verification["figures"]["eer_1"]["low"] is not None
     with pytest.raises(RecordingError, match="sim00085 cannot both train and test"):
         train("gait-tcn", [file], tmp_path, people="1-6", test_people="6-8")
+
+
+def test_a_finished_task_embeds_by_its_discriminant(tmp_path: Path) -> None:
+    one = task()
+    engine.fit(one, replace(OPTIONS, epochs=1), tmp_path)
+    before = one.network.discriminant.weight.clone()
+    one.finish()
+    assert not torch.allclose(one.network.discriminant.weight, before)
+    x_BT6 = torch.from_numpy(walking_windows(simulate([74], sessions=1, duration_s=16)[0]))
+    vector_BD, quality_B = one.network(x_BT6)
+    assert vector_BD.shape == (len(x_BT6), one.network.DIM)
+    assert torch.allclose(vector_BD.norm(dim=1), torch.ones(len(x_BT6)))
+    assert ((quality_B >= 0) & (quality_B <= 1)).all()
+
+
+def test_simulated_walkers_join_at_other_places_and_are_classes_of_their_own() -> None:
+    made = elsewhere(simulate([70, 71], sessions=2, duration_s=2))
+    assert {(walk.subject, walk.placement) for walk in made} >= {("sim00070", "waist"), ("sim00071", "waist")}
+    assert len({(walk.subject, walk.placement) for walk in made}) == 4
+    assert elsewhere([replace(made[0], source="motionsense")]) == []
+    numbers = class_numbers(np.array([False, True, False]), copies=3)
+    assert numbers.tolist() == [[0, 1, 2], [3, 3, 3], [4, 5, 6]]
+
+
+def test_a_pretended_place_changes_all_items_alike_and_leaves_gravity() -> None:
+    x_BT6 = np.random.default_rng(3).normal(size=(2, 128, 6)).astype(np.float32)
+    x_BT6[1] = x_BT6[0]
+    x_BT6[..., 2] += 9.81
+    moved = transfer(x_BT6, np.random.default_rng(4))
+    assert np.allclose(moved[0], moved[1], atol=1e-5)
+    assert np.allclose(moved.mean(axis=1), x_BT6.mean(axis=1), atol=1e-5)
+    assert np.abs(moved - x_BT6).std() > 0.1
 
 
 def test_one_person_cannot_train_an_embedding(tmp_path: Path) -> None:
