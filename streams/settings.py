@@ -93,6 +93,31 @@ class Settings(BaseSettings):
     api_token: SecretStr | None = None
     """Bearer token of the API; without one the API listens on loopback only."""
 
+    api_tokens: SecretStr | None = None
+    """Tokens with roles, separated by semicolons or line ends: ROLE NAME TOKEN; roles are viewer, operator, admin.  NAME is audited."""
+    api_tokens_file: Path | None = None
+    """The same as a file, one a line; instead of the token there may be sha256: and its SHA-256 in hexadecimal."""
+
+    bridge_host: str = "127.0.0.1"
+    """Where `gaitstream bridge http` listens for phones."""
+    bridge_port: Annotated[int, Field(ge=0, le=65535)] = 8790
+    bridge_token: SecretStr | None = None
+    """Bearer token of devices that push over HTTP; without one the bridge listens on loopback only."""
+    bridge_max_in_flight: Annotated[int, Field(ge=1)] = 2000
+    """Chunks that Kafka has not acknowledged; beyond it devices are told to wait."""
+    mqtt_host: str = "127.0.0.1"
+    """MQTT broker that `gaitstream bridge mqtt` subscribes to."""
+    mqtt_port: Annotated[int, Field(ge=1, le=65535)] = 1883
+    mqtt_topic: str = "sensor-logger/#"
+    """Topic filter of the devices' pushes."""
+    mqtt_client_id: str = "gaitstream-bridge"
+    """Names the session that the broker keeps while the bridge is away: each bridge needs its own."""
+    mqtt_username: str | None = None
+    mqtt_password: SecretStr | None = None
+    mqtt_tls: bool = False
+    mqtt_ca_file: Path | None = None
+    """Who may have signed the MQTT broker's certificate; without it the system's authorities."""
+
     log_format: Literal["json", "console"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -139,7 +139,7 @@ def recognition_section(rows: Sequence[Row]) -> str:
         "consecutive windows against a template of the whole enrolment; *pair* is one window against one window, as published. Genuine pairs "
         "are of different recordings. In percent. Pair networks, which run anew for every comparison, keep 4 windows of the enrolment and get "
         "at most 8 probe windows of a recording: their N differs. †: 8 windows of each recording, for the same reason. "
-        '"Windows of walk-tcn": all windows that the live pipeline finds in the recordings, not the labelled ones.'
+        '"Windows of walk-tcn": all windows that the live pipeline finds in the recordings, also the stairs that it takes for walking.'
     ]
     for split in RECOGNITION:
         lines = []

@@ -48,5 +48,5 @@ WHY = """\
 Not comparable: the published recordings are not public here, so people, phones and walks are others. The published identification split is
 90/10 at random by sample, of samples that overlap by half, which leaks (see below); ours is by record and, for rank-1, of people no network
 saw. The published networks trained for 100 to 300 epochs on 33,000 to 66,000 samples; here the small recipe shows them a few thousand of ten
-people, which for the networks with 1024 hidden units is far from enough. Published authentication is accuracy at a fixed threshold on
-pairs from the same recordings; ours is the error rate where both errors are equal, on pairs from different recordings."""
+people, which for the networks with 1024 hidden units is far from enough. Published authentication is accuracy at a fixed threshold, on
+pairs whose people and recordings are not told; ours is the error rate where both errors are equal, on pairs from different recordings."""

@@ -73,7 +73,7 @@ class GaitEmbedder:
     """Turns gait windows into points of one embedding space; a pure function of each window, without state.
 
     name, space: registered name; name@hash of weights and preprocessing.  card: the model card.
-    window_samples, hop_samples: a window of 128 grid samples every 64.  dim: D, 64 for our own network.
+    window_samples, hop_samples: a window of 128 grid samples every 64.  dim: D, 128 for our own network.
     """
 
     def __init__(self, network: GaitTCN | PenultimateEmbedding | UnitClassical, name: str, space: str, card: Mapping[str, Any]) -> None:

@@ -247,6 +247,7 @@ def _fit_embedder(
     assert isinstance(network, GaitTCN)
     task = EmbeddingTask(network, training, held_out, options.batch, options.device)
     history, best = fit(task, options, run_dir, label=f"{entry.name} {run_dir.name}")
+    task.finish()
     return network.cpu().eval(), history, best
 
 

@@ -1,5 +1,6 @@
 """What the image is built from: constraints that pip takes, a wheel with every module and the weights, a health check that works."""
 
+import asyncio
 import json
 import os
 import re
@@ -14,8 +15,9 @@ import pytest
 
 from streams.provision import ensure_topics
 from streams.settings import Settings
-from tests.support.brokers import BrokerProcess
+from tests.support.brokers import BrokerProcess, free_port
 from tests.support.pipeline import WorkerProcess, until
+from workers.supervisor import ROLES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCKERFILE = (REPOSITORY / "deploy" / "Dockerfile").read_text()
@@ -40,6 +42,94 @@ def test_the_image_does_not_run_as_root() -> None:
     last_stage = DOCKERFILE.split("\nFROM ")[-1]
     assert re.search(r"^USER (?!0$|root$)\S+$", last_stage, re.MULTILINE)
     assert last_stage.index("USER") < last_stage.index("ENTRYPOINT")
+
+
+def stages() -> list[list[str]]:
+    """Instructions of each stage, continued lines joined, comments left out."""
+    lines = [line for line in DOCKERFILE.splitlines() if not line.startswith("#")]
+    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines)).splitlines()
+    found: list[list[str]] = [[]]
+    for line in filter(None, joined):
+        if line.startswith("FROM "):
+            found.append([])
+        found[-1].append(line)
+    return found
+
+
+def test_the_rules_of_a_good_image() -> None:
+    """What hadolint and docker's own checks ask for, as far as it can break here."""
+    instructions = [line for stage in stages() for line in stage]
+    names = {line.split()[-1] for line in instructions if re.search(r" AS \w+$", line)}
+    arguments = {line.split()[1].split("=")[0] for line in stages()[0]}
+    for line in instructions:
+        word, _, rest = line.partition(" ")
+        assert word in {
+            "ARG",
+            "FROM",
+            "RUN",
+            "ENV",
+            "COPY",
+            "WORKDIR",
+            "LABEL",
+            "USER",
+            "VOLUME",
+            "EXPOSE",
+            "HEALTHCHECK",
+            "ENTRYPOINT",
+            "CMD",
+        }
+        if word == "FROM":
+            image = rest.split()[0]
+            assert image in names or (image.startswith("${") and image[2:-1] in arguments) or re.search(r":.+", image), "an image has a tag"
+            assert not image.endswith(":latest")
+        if word == "RUN":
+            assert "sudo" not in rest and "curl" not in rest and "|" not in rest, rest
+            assert "apt-get install" not in rest or "rm -rf /var/lib/apt/lists" in rest
+            assert "cd " not in rest, "WORKDIR"
+        if word in {"ENTRYPOINT", "CMD"}:
+            assert rest.startswith("["), "the process itself gets SIGTERM, not a shell"
+        if word == "WORKDIR":
+            assert rest.startswith("/")
+        assert not re.search(r"(TOKEN|PASSWORD|SECRET)=", rest), "no secret in a layer"
+    last = [line.split()[0] for line in stages()[-1]]
+    assert [last.count(word) for word in ("ENTRYPOINT", "CMD", "HEALTHCHECK", "USER")] == [1, 1, 1, 1]
+
+
+def test_the_variants_are_stages_of_both_names_and_only_cuda_asks_for_a_gpu() -> None:
+    variants = {stage[0].split()[-1]: stage for stage in stages()[1:] if stage[0].split()[-1] in {"cpu", "cuda"}}
+    assert set(variants) == {"cpu", "cuda"}
+    assert stages()[-1][0] == "FROM ${VARIANT}"
+    assert "ARG VARIANT=cpu" in stages()[0]
+    assert "GAITSTREAM_DEVICE=cuda" in " ".join(variants["cuda"])
+    assert len(variants["cpu"]) == 1
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_the_installation_steps_give_every_role_from_a_clean_environment(tmp_path: Path) -> None:
+    """The RUN lines of the build stage, with paths of the test's own; then each role starts from there, with nothing of the repository."""
+    prefix, source = tmp_path / "opt", tmp_path / "source"
+    source.mkdir()
+    for name in copied():
+        path = REPOSITORY / name
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, source / name)
+    for line in stages()[1]:
+        if line.startswith("RUN "):
+            command = line.removeprefix("RUN ").replace("/opt/gaitstream", str(prefix)).replace("python -", f"{sys.executable} -", 1)
+            done = subprocess.run(["/bin/sh", "-c", command], cwd=source, capture_output=True, text=True)
+            assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    with BrokerProcess("embedded", tmp_path / "broker") as broker:
+        for role in ROLES:
+            port = free_port()
+            variable = "GAITSTREAM_API_PORT" if role == "control" else "GAITSTREAM_HTTP_PORT"
+            data = tmp_path / role
+            environment = {"PATH": f"{prefix / 'bin'}:/usr/bin:/bin", "GAITSTREAM_BOOTSTRAP": broker.bootstrap, variable: str(port)}
+            process = subprocess.Popen(["gaitstream", "worker", role], cwd=tmp_path, env=environment | {"GAITSTREAM_DATA_DIR": str(data)})
+            try:
+                asyncio.run(until(lambda port=port: health_check(GAITSTREAM_HTTP_PORT=str(port)) == 0, what=f"{role} is healthy"))  # type: ignore[misc]
+            finally:
+                process.kill()
+                process.wait()
 
 
 def test_constraints_pin_every_dependency_exactly_and_name_no_path() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,11 +14,21 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 
-def doctor(context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False) -> None:
+def doctor(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON")] = False,
+    acls: Annotated[bool, typer.Option("--acls", help="Only the rights that each role needs on a Kafka with an authorizer")] = False,
+) -> None:
     """What is wrong with this installation, in words; exit code 1 when something is."""
+    from workers.acls import acl_commands, acls_of
     from workers.doctor import examine
 
     settings: Settings = context.obj
+    if acls:
+        rights = acls_of(settings)
+        lines = [json.dumps([asdict(right) for right in rights])] if as_json else acl_commands(rights, settings.bootstrap)
+        typer.echo("\n".join(lines))
+        return
     findings = run_async(examine(settings))
     if as_json:
         typer.echo(json.dumps([{"what": f.what, "state": f.state, "text": f.text, "remedy": f.remedy} for f in findings]))

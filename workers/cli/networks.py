@@ -68,6 +68,22 @@ def show(name: str) -> None:
     typer.echo(json.dumps(read_card(find_network(name).name), indent=2))
 
 
+@app.command()
+def export(
+    context: typer.Context,
+    name: str,
+    out: Annotated[Path, typer.Option(help="File (.pt2); the model card goes beside it")],
+) -> None:
+    """A network as one file that torch alone can run, preprocessing inside."""
+    from models.export import export as write
+    from models.registry import WEIGHTS_DIR
+
+    settings: Settings = context.obj
+    own = settings.weights_dir
+    card = write(name, out, own if own is not None and (own / f"{name}.json").is_file() else WEIGHTS_DIR)
+    typer.echo(f"{card['space']} is in {out}, its model card in {out.with_suffix('.json')}")
+
+
 def train(
     model: Annotated[str, typer.Argument(help="A name of `gaitstream models list`")],
     data: Annotated[list[Path], typer.Option(help="Recordings (npz); repeat for more", exists=True, dir_okay=False)],

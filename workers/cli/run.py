@@ -34,6 +34,13 @@ class Role(StrEnum):
     CONTROL = "control"
 
 
+class BridgeKind(StrEnum):
+    """What `gaitstream bridge` can listen to."""
+
+    HTTP = "http"
+    MQTT = "mqtt"
+
+
 def run_async(coroutine: Coroutine[object, object, T]) -> T:
     """Run on uvloop where it exists, else on asyncio's own loop."""
     try:
@@ -144,6 +151,20 @@ def worker(context: typer.Context, role: Role) -> None:
         run_control(settings)
         return
     run_async(_data_plane(settings, role))
+
+
+def bridge(context: typer.Context, kind: BridgeKind) -> None:
+    """Samples that phones push over HTTP or MQTT (sensor-logging apps), published like any other."""
+    from workers.bridges.run import run_bridge
+    from workers.logs import configure_logs
+
+    settings: Settings = context.obj
+    configure_logs(settings, f"bridge-{kind.value}")
+
+    async def serve_bridge() -> None:
+        await run_bridge(settings, kind.value, stop_event())
+
+    run_async(serve_bridge())
 
 
 async def _data_plane(settings: Settings, role: Role) -> None:

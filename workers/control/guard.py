@@ -25,7 +25,7 @@ log = structlog.get_logger()
 ACTOR_HEADER = "X-Gaitstream-Actor"
 """Who asks, as the audit trail shall name them; a gateway that signs people in sets it."""
 
-HOLDER = "holder"
+HOLDER = web.RequestKey("holder", Holder)
 """Where a request keeps whose token it carries."""
 
 KEPT_HEADERS = ("Retry-After", "WWW-Authenticate", "Allow")

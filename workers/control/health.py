@@ -23,6 +23,7 @@ class ControlHealth:
     def __init__(self, view: GalleryView, executor: Executor) -> None:
         self._view, self._executor = view, executor
         self.assigned = False
+        self._spaces: set[str] = set()
         self.pulse_s = time.monotonic()
 
     def missing(self) -> str | None:
@@ -50,6 +51,7 @@ class ControlHealth:
         metrics.LAST_PROGRESS.labels("control").set_to_current_time()
         templates: Counter[str] = Counter(t.space for t in self._view.templates.values())
         people = Counter(space for _, space in {(t.subject, t.space) for t in self._view.templates.values()})
-        for space in templates:
+        self._spaces |= set(templates)
+        for space in self._spaces:  # one whose last template was erased is shown as empty, not as it was
             metrics.GALLERY_TEMPLATES.labels(space).set(templates[space])
             metrics.GALLERY_SUBJECTS.labels(space).set(people[space])

@@ -131,12 +131,10 @@ class LiveFeed:
         partitions = [TopicPartition(name, p) for name in names for p in sorted(await partitions_of(self.settings, name))]
         consumer.assign(partitions)
         since_ms = int((time.time() - LOOK_BACK_S) * 1000)
+        end = await consumer.end_offsets(partitions)  # asked first: what is written between the two questions must not be skipped
         found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
         for partition in partitions:
-            if found[partition] is None:
-                await consumer.seek_to_end(partition)
-            else:
-                consumer.seek(partition, found[partition].offset)
+            consumer.seek(partition, found[partition].offset if found[partition] else end[partition])
 
     def _show(self, record: ConsumerRecord) -> None:
         try:

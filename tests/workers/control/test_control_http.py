@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from streams import topics
@@ -128,15 +129,21 @@ async def test_a_token_opens_and_nothing_else_does() -> None:
     """Against the application itself, without a broker: a request that passes gets as far as "no such route"."""
     settings = Settings(api_token=TOKEN, api_host="0.0.0.0")  # type: ignore[arg-type]
     view, writer = GalleryView(settings), Writer(settings)
-    api = Api(settings, view, writer, ControlHealth(view, None), SPACE)  # type: ignore[arg-type]
-    async with TestClient(TestServer(api.application())) as client:
+
+    def application() -> web.Application:
+        return Api(settings, view, writer, ControlHealth(view, None), SPACE).application()  # type: ignore[arg-type]
+
+    async with TestClient(TestServer(application())) as client:
 
         async def status(path: str, **headers: str) -> int:
             return (await client.get(path, headers=headers)).status
 
         for authorization in ("", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer ", f"Bearer {TOKEN[:-1]}", "Bearer é", "bearer"):
             for path in ("/api/subjects", "/api/export", "/api/nothing"):
-                assert await status(path, Authorization=authorization) == 401, (authorization, path)
+                # After ten wrong ones in a minute the address has to wait.
+                assert await status(path, Authorization=authorization) in (401, 429), (authorization, path)
+        assert await status("/api/subjects") == 429
+    async with TestClient(TestServer(application())) as client:
         assert await status("/api/subjects") == 401
         assert await status("/api/nothing", Authorization=f"Bearer {TOKEN}") == 404
         assert await status("/api/nothing", Authorization=f"Bearer {TOKEN}", Host="gait.example") == 404, "any name of this host will do"

@@ -1,0 +1,98 @@
+"""What each role may do on a Kafka cluster with an authorizer: the least that its code needs.
+
+Kafka's own terms: Read, Write and Delete on a topic imply Describe; Read on a group implies Describe; an idempotent producer needs
+nothing beyond Write (Kafka 3.0 and later).  Every role looks whether all topics are there when it starts, hence Describe on each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from streams import topics
+from streams.topics import Topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from streams.settings import Settings
+
+Operation = Literal["Read", "Write", "Create", "Delete", "Describe", "AlterConfigs", "DescribeConfigs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Acl:
+    """Allowed operations of a role on one topic or consumer group, named literally."""
+
+    role: str
+    resource: Literal["topic", "group"]
+    name: str
+    operations: tuple[Operation, ...]
+
+
+STREAMS = (topics.IMU_RAW, topics.SAMPLES_INERTIAL, topics.EMBEDDINGS, topics.WALKING_EVENTS, topics.IDENTITY_EVENTS)
+RECORDS = (topics.COMMANDS, topics.REPLIES, topics.AUDIT, topics.GALLERY, topics.DEAD_LETTER)
+
+TOPICS: dict[str, dict[Operation, tuple[Topic, ...]]] = {
+    # Creates the topics; whoever runs it once may leave the other roles without Create.
+    "setup": {"Create": topics.ALL, "Describe": topics.ALL},
+    # A restarted worker reads the end of what it has written, dead letters too, to go on behind it.
+    "inertial": {
+        "Read": (topics.IMU_RAW, topics.SAMPLES_INERTIAL, topics.WALKING_EVENTS, topics.DEAD_LETTER),
+        "Write": (topics.SAMPLES_INERTIAL, topics.WALKING_EVENTS, topics.DEAD_LETTER),
+    },
+    "identity": {
+        "Read": (topics.SAMPLES_INERTIAL, topics.GALLERY, topics.EMBEDDINGS, topics.IDENTITY_EVENTS, topics.DEAD_LETTER),
+        "Write": (topics.EMBEDDINGS, topics.IDENTITY_EVENTS, topics.DEAD_LETTER),
+    },
+    # Receipts scan every topic, an erasure may cut two of them, and a replayed dead letter goes back to where it came from.
+    "control": {
+        "Read": STREAMS + RECORDS,
+        "Write": (*RECORDS, topics.IMU_RAW, topics.SAMPLES_INERTIAL),
+        "Delete": (topics.SAMPLES_INERTIAL, topics.EMBEDDINGS),
+    },
+    # `gaitstream enrol`, `gallery` and `deadletter`.
+    "operator": {
+        "Read": (topics.REPLIES, topics.GALLERY, topics.AUDIT, topics.DEAD_LETTER),
+        "Write": (topics.COMMANDS, topics.GALLERY, topics.AUDIT, topics.IMU_RAW, topics.SAMPLES_INERTIAL),
+    },
+    "bridge": {"Write": (topics.IMU_RAW,)},
+    "device": {"Write": (topics.IMU_RAW,)},
+    "subscriber": {"Read": (topics.IDENTITY_EVENTS, topics.WALKING_EVENTS)},
+}
+"""Topics of each role by operation."""
+
+STARTS_ALONE = ("inertial", "identity", "control", "bridge")
+"""Roles that look at every topic when they start."""
+
+
+def acls_of(settings: Settings) -> list[Acl]:
+    """The list, in a stable order, with the names and the group prefix of these settings."""
+    found: dict[tuple[str, Literal["topic", "group"], str], list[Operation]] = {}
+
+    def allow(role: str, resource: Literal["topic", "group"], name: str, *operations: Operation) -> None:
+        known = found.setdefault((role, resource, name), [])
+        known += [operation for operation in operations if operation not in known]
+
+    for role, granted in TOPICS.items():
+        for operation, names in granted.items():
+            for topic in names:
+                allow(role, "topic", topic.name, operation)
+        for topic in topics.ALL if role in STARTS_ALONE else ():
+            if (role, "topic", topic.name) not in found:
+                allow(role, "topic", topic.name, "Describe")
+    for role in ("inertial", "identity", "control"):
+        allow(role, "group", settings.group(role), "Read")
+    # Faust keeps the table of commands that were answered in a topic of its own.
+    allow("control", "topic", f"{settings.group('control')}-commands-done-changelog", "Create", "Read", "Write", "Describe")
+    allow("control", "group", settings.group("identity"), "Describe")  # how far it has read what an erasure is about to cut
+    return [Acl(role, resource, name, tuple(operations)) for (role, resource, name), operations in found.items()]
+
+
+def acl_commands(acls: Iterable[Acl], bootstrap: str, principal: str = "User:gaitstream-{role}") -> list[str]:
+    """The same for Kafka's command line; `{role}` in the principal stands for the role."""
+    return [
+        f"kafka-acls.sh --bootstrap-server {bootstrap} --add --allow-principal '{principal.format(role=acl.role)}' "
+        f"--{acl.resource} '{acl.name}' " + " ".join(f"--operation {operation}" for operation in acl.operations)
+        for acl in acls
+    ]
