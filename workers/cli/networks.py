@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 if TYPE_CHECKING:
     from models.evaluation import Evaluation
@@ -45,19 +45,14 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows))
         return
-    table = Table("name", "task", "parameters", "input", "space", "set", "licence")
+    table = Table(Column("name", no_wrap=True), "task", Column("parameters", justify="right"), Column("space", no_wrap=True), "licence")
     for row in rows:
-        name = f"{row['name']} (default)" if row["default"] else row["name"]
-        cells = (
-            row["task"],
-            f"{row['parameters']:,}",
-            row["input"],
-            row["space"] or "no weights",
-            row["weights_set"] if row["space"] else "-",
-            row["licence"] or "-",
-        )
-        table.add_row(name, *cells)
+        name = f"{row['name']} *" if row["default"] else row["name"]
+        space = f"@{row['space'].partition('@')[2]}" if row["space"] else "-"
+        licence = row["licence"].partition(" (")[0] if row["licence"] else "train it"
+        table.add_row(name, row["task"], f"{row['parameters']:,}", space, licence)
     Console().print(table)
+    typer.echo("* default of its task. A space is NAME@HASH; `gaitstream models show NAME` says what a network was trained on.")
 
 
 @app.command()
