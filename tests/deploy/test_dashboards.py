@@ -251,7 +251,7 @@ async def _load(settings: Settings, workers: list[WorkerProcess], prometheus: Pr
         for i, r in enumerate(recordings)
     ]
     start_ns = time.time_ns() - 3_000_000_000_000
-    for wave in range(8):
+    for wave in range(30):  # recording rules are evaluated every 30 s only
         chunks = chunks_of(walks, start_ns=start_ns + wave * 30_000_000_000, session=f"w{wave}")  # type: ignore[arg-type]
         del chunks[9]  # a gap
         await send(settings, [*chunks, (b"p0-walk", b"\xc1 is no message")])
