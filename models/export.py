@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from models.inertial.networks import prepare_for_inference
-from models.registry import VERIFICATION, WEIGHTS_DIR, find_network, load_weights
+from models.registry import CAMERA, VERIFICATION, WEIGHTS_DIR, RegistryError, find_network, load_weights
 
 EXAMPLE_BATCH = 2
 """Traced with two items: a batch of one would be taken for a constant."""
@@ -23,9 +23,11 @@ EXAMPLE_BATCH = 2
 def export(name: str, file: Path, weights_dir: Path = WEIGHTS_DIR) -> dict[str, Any]:
     """Writes FILE (.pt2) and FILE with the suffix .json, its model card; returns the card. `torch.export.load(FILE).module()` runs it.
 
-    Raises RegistryError: unknown network, weights missing or corrupt.
+    Raises RegistryError: unknown network, weights missing or corrupt; a camera network, whose batch size torch.export fixes.
     """
     entry = find_network(name)
+    if entry.modality == CAMERA:
+        raise RegistryError(f"{name} is a camera network: they cannot be exported with a free batch size")
     network, card = load_weights(entry, weights_dir)
     window = _input_samples(network)
     inputs = tuple(torch.zeros(EXAMPLE_BATCH, window, 6) for _ in range(2 if entry.task == VERIFICATION else 1))

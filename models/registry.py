@@ -22,17 +22,25 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from models import camera_fusion
+from models.camera_embedder import CameraEmbedder
 from models.inertial import published
 from models.inertial.channels import STREAM_PREPROCESSING, WINDOW_PREPROCESSING
 from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding, UnitClassical
 from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
+from models.inertial.placed import PlacedGaitTCN
 from models.inertial.verifier import PairVerifier
+from models.silhouette import gait_silhouette
+from models.skeleton import gait_skeleton
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 
 EXTRACTION, EMBEDDING, VERIFICATION = "extraction", "embedding", "verification"
 """Tasks: find the walking; turn a gait sample into an embedding; tell whether two gait samples are of one person."""
+
+INERTIAL, CAMERA = "inertial", "camera"
+"""Modalities: what devices measure; what cameras see."""
 
 RAW_PREPROCESSING = "raw-1"
 """The published networks take raw samples as they are."""
@@ -64,9 +72,9 @@ class NetworkEntry:
     """One registered network.
 
     input: what one item is, in words.  preprocessing: version of what the network does to its raw input, part of the space id.
-    default: whether "default" means it.  weights_set: "default" (permitted data) or "research" (says its licence, never a default).
+    default: whether "default" means it among the networks of its task and modality.  weights_set: "default" (permitted data) or "research" (says its licence, never a default).
     build: the network with fresh weights; where `per_person`, it takes the number of people to tell apart (PUBLISHED_PEOPLE unless said).
-    pretrained: the network whose trained weights fill this one's fixed part.
+    pretrained: the network whose trained weights fill this one's fixed part.  modality: INERTIAL or CAMERA.
     """
 
     name: str
@@ -79,6 +87,7 @@ class NetworkEntry:
     weights_set: str = "default"
     per_person: bool = False
     pretrained: str | None = None
+    modality: str = INERTIAL
 
     @property
     def published(self) -> bool:
@@ -107,6 +116,32 @@ def _embedding(build: Callable[[int], published.IdentificationNetwork], people: 
 
 def _extractor(build: Callable[[], published.UNet]) -> StreamingUNet:
     return StreamingUNet(build())
+
+
+def _camera() -> list[NetworkEntry]:
+    """Our own networks on what cameras see."""
+    joints, masks = f"32 x {gait_skeleton.KEYPOINTS} joints, 12.5 Hz", "32 silhouettes 64 x 44, 12.5 Hz"
+    rows: list[tuple[str, Callable[[], nn.Module], str, str, str]] = [
+        (
+            "gait-camera",
+            camera_fusion.GaitCamera,
+            f"{joints}, and {masks}",
+            camera_fusion.PREPROCESSING,
+            "both networks below, side by side",
+        ),
+        (
+            "gait-skeleton",
+            gait_skeleton.GaitSkeleton,
+            joints,
+            gait_skeleton.PREPROCESSING,
+            "covariances of joints in time, metric learning",
+        ),
+        ("gait-silhouette", gait_silhouette.GaitSilhouette, masks, gait_silhouette.PREPROCESSING, "images of a window, metric learning"),
+    ]
+    return [
+        NetworkEntry(name, EMBEDDING, build, words, version, f"gait embedding, {summary}", default=name == "gait-camera", modality=CAMERA)
+        for name, build, words, version, summary in rows
+    ]
 
 
 def _published() -> list[NetworkEntry]:
@@ -179,7 +214,18 @@ NETWORKS: dict[str, NetworkEntry] = {
             "gait embedding, temporal convolutions on orientation-free channels, metric learning",
             default=True,
         ),
+        NetworkEntry(
+            "gait-tcn-research",
+            EMBEDDING,
+            PlacedGaitTCN,
+            f"{GaitTCN.WINDOW} samples x 6 axes, 50 Hz",
+            WINDOW_PREPROCESSING,
+            "gait-tcn with a discriminant for each place of the device, also fitted on non-commercial data",
+            weights_set="research",
+            pretrained="gait-tcn",
+        ),
         *_published(),
+        *_camera(),
     )
 }
 
@@ -194,10 +240,18 @@ def load_extractor(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> Wa
 
 def load_embedder(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> GaitEmbedder:
     """The embedder of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
-    entry = find_network(name, EMBEDDING)
+    entry = find_network(name, EMBEDDING, INERTIAL)
     network, card = load_weights(entry, weights_dir)
     assert isinstance(network, GaitTCN | PenultimateEmbedding | UnitClassical)
     return GaitEmbedder(network, entry.name, card["space"], card)
+
+
+def load_camera_embedder(name: str = "default", weights_dir: Path = WEIGHTS_DIR) -> CameraEmbedder:
+    """The camera embedder of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
+    entry = find_network(name, EMBEDDING, CAMERA)
+    network, card = load_weights(entry, weights_dir)
+    assert isinstance(network, gait_skeleton.GaitSkeleton | gait_silhouette.GaitSilhouette | camera_fusion.GaitCamera)
+    return CameraEmbedder(network, entry.name, card["space"], card)
 
 
 def load_verifier(name: str, weights_dir: Path = WEIGHTS_DIR) -> PairVerifier:
@@ -240,13 +294,16 @@ def count_parameters(name: str) -> int:
         return sum(parameter.numel() for parameter in NETWORKS[name].build().parameters())
 
 
-def find_network(name: str, task: str | None = None) -> NetworkEntry:
-    """The entry of that name, or the default of the task. Raises UnknownNetworkError naming what there is."""
-    candidates = [entry for entry in NETWORKS.values() if task in (None, entry.task)]
+def find_network(name: str, task: str | None = None, modality: str | None = None) -> NetworkEntry:
+    """The entry of that name, or the default of the task; without a modality that is the inertial one. Raises UnknownNetworkError naming what
+    there is."""
+    candidates = [entry for entry in NETWORKS.values() if task in (None, entry.task) and modality in (None, entry.modality)]
     for entry in candidates:
-        if entry.name == name or (name == "default" and task is not None and entry.default):
+        wanted = entry.default and entry.modality == (modality or INERTIAL)
+        if entry.name == name or (name == "default" and task is not None and wanted):
             return entry
-    raise UnknownNetworkError(f"no {task or ''} network {name!r}; there are {', '.join(entry.name for entry in candidates)}")
+    kind = " ".join(word for word in (modality, task) if word)
+    raise UnknownNetworkError(f"no {kind} network {name!r}; there are {', '.join(entry.name for entry in candidates)}")
 
 
 def read_card(name: str, weights_dir: Path = WEIGHTS_DIR) -> dict[str, Any]:

@@ -22,6 +22,25 @@ INERTIAL_CHANNELS = ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")
 """Channel order everywhere: acceleration with gravity in m/s², then angular rate in rad/s, Android axes."""
 
 
+CAMERA_RATE_HZ = 12.5
+"""Rate of the camera grid: a stride of one second is twelve pictures, and surveillance cameras give no more."""
+
+CAMERA_STEP_NS = 80_000_000
+"""One step of the camera grid in nanoseconds, anchored at the epoch."""
+
+CAMERA_WINDOW = 32
+"""Grid steps of a camera's gait sample: 2.56 s, as long as an inertial one."""
+
+CAMERA_HOP = 8
+"""Grid steps between samples: a passage in front of a camera takes a few seconds, so windows overlap more than a phone's."""
+
+KEYPOINTS = 17
+"""COCO-17: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles, left before right."""
+
+SILHOUETTE_SHAPE = (64, 44)
+"""Height and width of an aligned silhouette, as in the published silhouette data sets."""
+
+
 class ShapeError(ValueError):
     """An array does not have the shape that its type promises."""
 
@@ -52,6 +71,49 @@ class InertialWindow:
     def end_ns(self) -> int:
         """Time of the first sample after the window."""
         return self.start_ns + len(self.samples_T6) * GRID_STEP_NS
+
+
+@dataclass(frozen=True, slots=True)
+class PoseSequence:
+    """Joints of one person on the camera grid.
+
+    keypoints_TJ3: (T, 17, 3) float32, COCO-17: x, y in pixels of the picture (y downwards), confidence 0..1; a moment at which the person
+    was not seen has confidence 0 throughout.  start_ns: time of the first, a multiple of CAMERA_STEP_NS.
+    """
+
+    keypoints_TJ3: Float32
+    start_ns: int
+
+    def __post_init__(self) -> None:
+        shape = self.keypoints_TJ3.shape
+        if len(shape) != 3 or shape[0] < 1 or shape[1:] != (KEYPOINTS, 3) or self.keypoints_TJ3.dtype != np.float32:
+            raise ShapeError(f"PoseSequence.keypoints_TJ3 must be (T >= 1, 17, 3) float32, got {shape} {self.keypoints_TJ3.dtype}")
+        if not np.isfinite(self.keypoints_TJ3).all():
+            raise ShapeError("PoseSequence.keypoints_TJ3 holds NaN or infinity")
+        _check_camera_grid("PoseSequence", self.start_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class SilhouetteSequence:
+    """Aligned silhouettes of one person on the camera grid.
+
+    masks_THW: (T, 64, 44) bool: the person's height fills the rows, its centre of mass is in the middle column; all False where the person
+    was not seen.  start_ns: time of the first, a multiple of CAMERA_STEP_NS.
+    """
+
+    masks_THW: NDArray[np.bool_]
+    start_ns: int
+
+    def __post_init__(self) -> None:
+        shape = self.masks_THW.shape
+        if len(shape) != 3 or shape[0] < 1 or shape[1:] != SILHOUETTE_SHAPE or self.masks_THW.dtype != np.bool_:
+            raise ShapeError(f"SilhouetteSequence.masks_THW must be (T >= 1, 64, 44) bool, got {shape} {self.masks_THW.dtype}")
+        _check_camera_grid("SilhouetteSequence", self.start_ns)
+
+
+def _check_camera_grid(name: str, start_ns: int) -> None:
+    if start_ns % CAMERA_STEP_NS:
+        raise ShapeError(f"{name}.start_ns must lie on the {CAMERA_STEP_NS} ns grid, got {start_ns}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from streams import topics
 from streams.messages import ALL
+from streams.seal import SEALED
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -57,7 +58,7 @@ def document(settings: Settings) -> dict[str, Any]:
         channel = topic.name.replace(".", "_")
         channels[channel] = {
             "address": topic.name,
-            "description": f"{topic.purpose}; keyed by {topic.key}",
+            "description": f"{topic.purpose}; keyed by {topic.key}" + ("; sealed where keys are given" if topic in SEALED else ""),
             "messages": {family_name: {"$ref": f"#/components/messages/{family_name}"}},
             "bindings": {
                 "kafka": {

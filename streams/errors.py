@@ -10,6 +10,7 @@ GaitstreamError
 ├── Unavailable           a broker or a peer does not answer: try again later
 ├── Refused               a command cannot be carried out as asked: answer the caller, change nothing
 └── Misconfigured         the installation or a setting is wrong: stop and say so
+    └── UnknownSealKey    values are sealed under a key that this process was not given
 """
 
 from __future__ import annotations
@@ -84,3 +85,13 @@ class Misconfigured(GaitstreamError):
     """The installation or a setting is wrong; the text says which and how to mend it."""
 
     reason = "misconfigured"
+
+
+class UnknownSealKey(Misconfigured):
+    """Values are sealed under a key that this process was not given: nothing is wrong with them, so they are no dead letters."""
+
+    reason = "seal_key"
+
+    def __init__(self, text: str, key_id: str) -> None:
+        super().__init__(text)
+        self.key_id = key_id

@@ -26,6 +26,15 @@ STREAMS = Gauge("gaitstream_streams", "Devices whose state is held", ["role"])
 WINDOWS = Counter("gaitstream_windows_total", "Gait windows cut, by modality", ["modality"])
 BOUTS = Counter("gaitstream_bouts_total", "Bouts of walking begun, by modality", ["modality"])
 GAPS = Counter("gaitstream_gaps_total", "Gaps over 100 ms that ended a segment")
+FRAMES = Counter(
+    "gaitstream_camera_frames_total",
+    "Pictures read, by outcome (analysed; not: faster_than_needed, behind, late, rejected)",
+    ["outcome"],
+)
+FRAME_SECONDS = Histogram(
+    "gaitstream_camera_frame_seconds", "Time per picture, by stage (decode, look)", ["stage"], buckets=_FORWARD_BUCKETS_S
+)
+PEOPLE_IN_VIEW = Gauge("gaitstream_camera_people_in_view", "People who are followed in the pictures of this worker's cameras")
 DECISIONS = Counter("gaitstream_decisions_total", "Identity events, by modality and decision", ["modality", "decision"])
 VERIFICATIONS = Counter("gaitstream_verifications_total", "Outcomes of claims", ["outcome"])
 LATENCY = Histogram(

@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidReplicationFactorError, KafkaError, TopicAlreadyExistsError, for_code
 
 from streams.errors import Misconfigured
 from streams.topics import ALL, CO_PARTITIONED, DAY_MS, Topic
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 
-async def ensure_topics(settings: Settings, replication: int = 1) -> list[str]:
+DEFAULT_REPLICATION = "default.replication.factor"
+
+
+async def ensure_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and return their names.
 
     Raises Misconfigured when an existing topic has another number of partitions than declared, or co-partitioned ones differ.
@@ -29,18 +33,51 @@ async def ensure_topics(settings: Settings, replication: int = 1) -> list[str]:
         existing = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics() if not t["error_code"]}
         if wrong := partition_mismatches(settings, existing):
             raise Misconfigured("; ".join(wrong))
+        absent = [topic for topic in ALL if topic.name not in existing]
+        replication = await replication_of(admin, settings) if absent else 1
         missing = [
-            NewTopic(topic.name, settings.partitions(topic), replication, topic_configs=_configs(topic, settings))
-            for topic in ALL
-            if topic.name not in existing
+            NewTopic(topic.name, settings.partitions(topic), replication, topic_configs=_configs(topic, settings)) for topic in absent
         ]
         if missing:
             response = await admin.create_topics(missing)
             for name, code, *text in response.topic_errors:
-                if code and for_code(code) is not TopicAlreadyExistsError:  # another worker may have been faster
-                    raise Misconfigured(f"topic {name} could not be created: {for_code(code).__name__} {text}")
+                kind = for_code(code)
+                if kind is InvalidReplicationFactorError:
+                    raise Misconfigured(f"topic {name} cannot have {replication} replicas here: set GAITSTREAM_TOPIC_REPLICATION; {text}")
+                if code and kind is not TopicAlreadyExistsError:  # another worker may have been faster
+                    raise Misconfigured(f"topic {name} could not be created: {kind.__name__} {text}")
         await _until_led(admin, [topic.name for topic in ALL])
         return [new.name for new in missing]
+    finally:
+        await admin.close()
+
+
+async def replication_of(admin: AIOKafkaAdminClient, settings: Settings) -> int:
+    """Replicas of a new topic.  Raises Misconfigured when the broker's default is wanted and not shown.
+
+    A broker takes -1 for its default since version 4 of the request to create topics; aiokafka speaks version 3, and so does Faust.
+    """
+    wanted = settings.replication()
+    if wanted != -1:
+        return wanted
+    try:
+        broker_id = (await admin.describe_cluster())["brokers"][0]["node_id"]
+        keys = {DEFAULT_REPLICATION: None}
+        answers = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, str(broker_id), keys)])
+        shown = {entry[0]: entry[1] for answer in answers for resource in answer.resources for entry in resource[4]}
+        return int(shown[DEFAULT_REPLICATION])
+    except (KafkaError, KeyError, IndexError, ValueError, TypeError) as error:
+        text = f"the broker does not show {DEFAULT_REPLICATION} ({type(error).__name__}): allow DescribeConfigs on the cluster"
+        raise Misconfigured(f"{text}, or set GAITSTREAM_TOPIC_REPLICATION to a number") from None
+
+
+async def replicas_of(settings: Settings, topic: Topic) -> int:
+    """How many replicas an existing topic has: what else is created beside it should have as many.  Raises KafkaError."""
+    admin = AIOKafkaAdminClient(**settings.kafka())
+    await admin.start()
+    try:
+        (described,) = await admin.describe_topics([topic.name])
+        return len(described["partitions"][0]["replicas"])
     finally:
         await admin.close()
 

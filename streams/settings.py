@@ -24,6 +24,13 @@ def check_bootstrap(text: str) -> str:
     return text
 
 
+def check_replication(count: int) -> int:
+    """The number, which is -1 or at least 1.  Raises ValueError."""
+    if count != -1 and not 1 <= count <= 100:
+        raise ValueError(f"a topic has 1 to 100 replicas, or -1 for the broker's default, got {count}")
+    return count
+
+
 class Settings(BaseSettings):
     """Settings of every role.  Each field is also an environment variable: `bootstrap` is `GAITSTREAM_BOOTSTRAP`."""
 
@@ -48,6 +55,18 @@ class Settings(BaseSettings):
     retention_ms: dict[str, Annotated[int, Field(ge=1000)]] = Field(default_factory=dict)
     """Overrides of the declared retention, by topic."""
 
+    topic_replication: Annotated[int, AfterValidator(check_replication)] | None = None
+    """Replicas of topics that gaitstream creates; -1 is the broker's default.  Without it: 1 where every bootstrap server is on loopback, as
+    the embedded broker is, else -1."""
+
+    seal_key: SecretStr | None = None
+    """Keys that templates and embeddings are sealed with before they reach the broker, newest first, separated by semicolons or line
+    ends: KEYID BASE64KEY, the key of 32 bytes.  The newest seals, each opens.  Without keys, or with an empty text, they lie in the clear."""
+    seal_key_file: Path | None = None
+    """The same as a file, one a line, that others may not read.  It is read again when a value is sealed under a key that is not known."""
+    seal_accept_unsealed: bool = False
+    """While an installation changes to sealing: values in the clear are read too, until `gaitstream gallery reseal` has sealed them."""
+
     extractor: str = "default"
     """Walking extraction network (see `gaitstream models list`)."""
     embedder: str = "default"
@@ -58,6 +77,19 @@ class Settings(BaseSettings):
     """Folder of networks trained here (`gaitstream train ... --out`); what is not in it is taken from the shipped ones."""
     cut: Literal["fixed-128", "two-step-128"] = "fixed-128"
     """Gait samples that are embedded: 2.56 s every 1.28 s, or two steps stretched to 128 points; as the embedder was trained."""
+    camera_embedder: str = "default"
+    """Embedding network of camera tracks."""
+    camera_detector: str = "efficientdet-lite0"
+    """Finds people in pictures: the fetched network, "motion" for moving blobs alone, or the path of an ONNX or TFLite file with a JSON
+    description beside it."""
+    camera_pose: str = "blazepose-full"
+    """Finds joints: the fetched network, or the path of another one."""
+    camera_threads: Annotated[int, Field(ge=1, le=256)] = 2
+    """Cameras that one worker looks at side by side."""
+    camera_delay_s: Annotated[float, Field(ge=0)] = 2.0
+    """When pictures wait longer than this, an even share of them is dropped and counted; 0 drops none (recordings pushed at full speed)."""
+    camera_claim_root: Path | None = None
+    """Folder below which frames may lie that are not sent inline; without it such frames are refused."""
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, Field(ge=1, le=256)] = 1
     """Threads of each worker's networks: workers scale by processes, so one each."""
@@ -77,6 +109,8 @@ class Settings(BaseSettings):
 
     target_fpir: Annotated[float, Field(gt=0, lt=0.5)] = 0.01
     """Share of strangers that may be named, over the whole gallery."""
+    camera_target_fpir: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
+    """The same for cameras: they see everybody who passes, where a phone belongs to somebody, so they meet far more strangers."""
     min_windows: Annotated[int, Field(ge=1)] = 3
     """No one is named and no one is called unknown on fewer windows than this."""
 
@@ -134,6 +168,13 @@ class Settings(BaseSettings):
             arguments["sasl_plain_username"] = self.sasl_username
             arguments["sasl_plain_password"] = self.sasl_password.get_secret_value() if self.sasl_password else None
         return arguments
+
+    def replication(self) -> int:
+        """Replication factor of new topics; -1 leaves it to the broker."""
+        if self.topic_replication is not None:
+            return self.topic_replication
+        hosts = [server.rpartition(":")[0].strip("[]") for server in self.bootstrap.split(",")]
+        return 1 if all(host == "localhost" or host == "::1" or host.startswith("127.") for host in hosts) else -1
 
     def partitions(self, topic: Topic) -> int:
         """Number of partitions of a topic, after overrides."""

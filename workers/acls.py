@@ -30,7 +30,16 @@ class Acl:
     operations: tuple[Operation, ...]
 
 
-STREAMS = (topics.IMU_RAW, topics.SAMPLES_INERTIAL, topics.EMBEDDINGS, topics.WALKING_EVENTS, topics.IDENTITY_EVENTS)
+STREAMS = (
+    topics.IMU_RAW,
+    topics.CAMERA_FRAMES,
+    topics.CAMERA_PEOPLE,
+    topics.SAMPLES_INERTIAL,
+    topics.SAMPLES_CAMERA,
+    topics.EMBEDDINGS,
+    topics.WALKING_EVENTS,
+    topics.IDENTITY_EVENTS,
+)
 RECORDS = (topics.COMMANDS, topics.REPLIES, topics.AUDIT, topics.GALLERY, topics.DEAD_LETTER)
 
 TOPICS: dict[str, dict[Operation, tuple[Topic, ...]]] = {
@@ -41,28 +50,48 @@ TOPICS: dict[str, dict[Operation, tuple[Topic, ...]]] = {
         "Read": (topics.IMU_RAW, topics.SAMPLES_INERTIAL, topics.WALKING_EVENTS, topics.DEAD_LETTER),
         "Write": (topics.SAMPLES_INERTIAL, topics.WALKING_EVENTS, topics.DEAD_LETTER),
     },
+    "camera": {
+        "Read": (topics.CAMERA_FRAMES, topics.CAMERA_PEOPLE, topics.SAMPLES_CAMERA, topics.WALKING_EVENTS, topics.DEAD_LETTER),
+        "Write": (topics.CAMERA_PEOPLE, topics.SAMPLES_CAMERA, topics.WALKING_EVENTS, topics.DEAD_LETTER),
+    },
     "identity": {
-        "Read": (topics.SAMPLES_INERTIAL, topics.GALLERY, topics.EMBEDDINGS, topics.IDENTITY_EVENTS, topics.DEAD_LETTER),
+        "Read": (
+            topics.SAMPLES_INERTIAL,
+            topics.SAMPLES_CAMERA,
+            topics.GALLERY,
+            topics.EMBEDDINGS,
+            topics.IDENTITY_EVENTS,
+            topics.DEAD_LETTER,
+        ),
         "Write": (topics.EMBEDDINGS, topics.IDENTITY_EVENTS, topics.DEAD_LETTER),
     },
     # Receipts scan every topic, an erasure may cut two of them, and a replayed dead letter goes back to where it came from.
     "control": {
         "Read": STREAMS + RECORDS,
-        "Write": (*RECORDS, topics.IMU_RAW, topics.SAMPLES_INERTIAL),
-        "Delete": (topics.SAMPLES_INERTIAL, topics.EMBEDDINGS),
+        "Write": (*RECORDS, topics.IMU_RAW, topics.CAMERA_FRAMES, topics.SAMPLES_INERTIAL, topics.SAMPLES_CAMERA),
+        "Delete": (topics.SAMPLES_INERTIAL, topics.SAMPLES_CAMERA, topics.EMBEDDINGS),
     },
     # `gaitstream enrol`, `gallery` and `deadletter`.
     "operator": {
         "Read": (topics.REPLIES, topics.GALLERY, topics.AUDIT, topics.DEAD_LETTER),
-        "Write": (topics.COMMANDS, topics.GALLERY, topics.AUDIT, topics.IMU_RAW, topics.SAMPLES_INERTIAL),
+        "Write": (
+            topics.COMMANDS,
+            topics.GALLERY,
+            topics.AUDIT,
+            topics.IMU_RAW,
+            topics.CAMERA_FRAMES,
+            topics.SAMPLES_INERTIAL,
+            topics.SAMPLES_CAMERA,
+        ),
     },
     "bridge": {"Write": (topics.IMU_RAW,)},
     "device": {"Write": (topics.IMU_RAW,)},
+    "source": {"Write": (topics.CAMERA_FRAMES,)},
     "subscriber": {"Read": (topics.IDENTITY_EVENTS, topics.WALKING_EVENTS)},
 }
 """Topics of each role by operation."""
 
-STARTS_ALONE = ("inertial", "identity", "control", "bridge")
+STARTS_ALONE = ("inertial", "camera", "identity", "control", "bridge")
 """Roles that look at every topic when they start."""
 
 
@@ -81,7 +110,7 @@ def acls_of(settings: Settings) -> list[Acl]:
         for topic in topics.ALL if role in STARTS_ALONE else ():
             if (role, "topic", topic.name) not in found:
                 allow(role, "topic", topic.name, "Describe")
-    for role in ("inertial", "identity", "control"):
+    for role in ("inertial", "camera", "identity", "control"):
         allow(role, "group", settings.group(role), "Read")
     # Faust keeps the table of commands that were answered in a topic of its own.
     allow("control", "topic", f"{settings.group('control')}-commands-done-changelog", "Create", "Read", "Write", "Describe")

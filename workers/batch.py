@@ -114,6 +114,8 @@ class Batches:
         old = [i for i in step if not self._is_new(i)]
         new = [i for i in step if self._is_new(i)]
         if old:
+            for incoming in old:
+                incoming.again = True
             self._processor.process(old)
         for at in {i.at for i in new}:
             self.restore(at)

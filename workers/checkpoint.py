@@ -1,7 +1,8 @@
 """What a commit says, and how a new owner of a partition goes on without losing or repeating an output.
 
 A commit holds back to the oldest message that an open window still needs (offset C).  Its metadata says how far the owner had
-processed (P) and, for each output topic, the first output offset that may stem from a message at or after C.  A new owner
+processed (P) and, for each output topic, the first output offset that may stem from a message at or after C; some processors add where the
+state of each stream begins.  A new owner
 
 * reads the output partitions from those offsets to their ends: the ids of everything that was written already (each output
   carries its id and its source offset in headers);
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
     from streams.settings import Settings
+
+MOST_METADATA = 4000
+"""Kafka refuses a commit with more than 4096 bytes of metadata (offset.metadata.max.bytes); where the streams begin is then left out."""
 
 ID_HEADER = "id"
 SOURCE_HEADER = "src"
@@ -58,6 +62,8 @@ class Checkpoint:
     """Offset that a commit would name now (C)."""
     outputs: dict[TopicPartition, deque[tuple[int, int]]] = field(default_factory=dict)
     """Per output partition: (source offset, output offset), oldest first, for sources at or after C."""
+    begins: dict[str, int] | None = None
+    """Per stream where its state begins, as `Processor.begins` says; None where the commit does not tell."""
     ends: dict[TopicPartition, int] = field(default_factory=dict)
     """Per output partition: the offset after our last output."""
 
@@ -77,7 +83,10 @@ class Checkpoint:
             while marks and marks[0][0] < self.resume:
                 marks.popleft()
             tails[f"{to.topic}/{to.partition}"] = marks[0][1] if marks else end
-        return OffsetAndMetadata(self.resume, json.dumps({"p": self.processed, "o": tails}, separators=(",", ":")))
+        told = {"p": self.processed, "o": tails}
+        whole = json.dumps(told | {"b": self.begins}, separators=(",", ":"))
+        short = json.dumps(told, separators=(",", ":"))
+        return OffsetAndMetadata(self.resume, whole if self.begins and len(whole) <= MOST_METADATA else short)
 
 
 @dataclass(slots=True)
@@ -102,8 +111,8 @@ async def read_tails(
     tails: dict[TopicPartition, Tail] = {}
     starts: dict[TopicPartition, int] = {}
     for at, (committed, begin) in inputs.items():
-        resume, processed, known = _parse_commit(committed, begin)
-        tails[at] = Tail(Checkpoint(processed=processed, resume=resume), set(), [])
+        resume, processed, known, begins = _parse_commit(committed, begin)
+        tails[at] = Tail(Checkpoint(processed=processed, resume=resume, begins=begins), set(), [])
         for to in outputs_of(at):
             starts[to] = min(starts.get(to, 2**63), known.get(f"{to.topic}/{to.partition}", 0))
     reader = consumer_of(settings)
@@ -142,13 +151,17 @@ def _take(tails: dict[TopicPartition, Tail], to: TopicPartition, record: Consume
     tail.emitted.append(Emitted(to.topic, output_id, record.key, record.value))
 
 
-def _parse_commit(committed: OffsetAndMetadata | None, begin: int) -> tuple[int, int, dict[str, int]]:
-    """C, P and where the tails begin.  Without a commit, or with one that lies below the log's beginning, all tails are read whole."""
+Parsed = tuple[int, int, dict[str, int], dict[str, int] | None]
+
+
+def _parse_commit(committed: OffsetAndMetadata | None, begin: int) -> Parsed:
+    """C, P, where the tails begin, and where the streams begin.  Without a commit, or with one that lies below the log's beginning, all tails are read whole."""
     if committed is None or committed.offset < 0:
-        return begin, begin, {}
+        return begin, begin, {}, None
     resume = max(committed.offset, begin)
     try:
         metadata = json.loads(committed.metadata)
-        return resume, max(int(metadata["p"]), resume), {str(k): int(v) for k, v in metadata["o"].items()}
+        begins = {str(k): int(v) for k, v in metadata["b"].items()} if "b" in metadata else None
+        return resume, max(int(metadata["p"]), resume), {str(k): int(v) for k, v in metadata["o"].items()}, begins
     except (ValueError, KeyError, TypeError, AttributeError):
-        return resume, resume, {}
+        return resume, resume, {}, None

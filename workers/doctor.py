@@ -8,21 +8,27 @@ import platform
 import shutil
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from models.pose.fetch import DETECTOR, POSE, WeightsUnavailable, cache_dir, path_of
 from models.registry import RegistryError
 from streams import topics
 from streams.clients import read_partitions
+from streams.errors import Misconfigured
 from streams.provision import partition_mismatches
+from streams.seal import KeyRing
+from workers.camera.networks import MOTION
 from workers.networks import embedder_of, extractor_of, verifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from models.pose.fetch import Weights
     from streams.settings import Settings
 
 State = Literal["fine", "note", "wrong"]
@@ -46,7 +52,7 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Everything that is commonly wrong, cheapest first."""
-    findings = [_python(), *_packages(), _disk(settings), _gpu(settings), *_networks(settings)]
+    findings = [_python(), *_packages(), _disk(settings), _gpu(settings), _seal(settings), *_networks(settings), *_pictures(settings)]
     findings += await _broker(settings)
     return findings
 
@@ -83,6 +89,21 @@ def _disk(settings: Settings) -> Finding:
     return Finding("disk", "fine", f"{free_gb:.0f} GB free")
 
 
+def _seal(settings: Settings) -> Finding:
+    try:
+        newest = KeyRing(settings).newest
+    except Misconfigured as error:
+        return Finding("sealing", "wrong", str(error), 'see "Keys" in deploy/README.md')
+    if newest is None:
+        return Finding(
+            "sealing", "note", "no key: templates and embeddings lie in the clear on the broker's disk; see GAITSTREAM_SEAL_KEY_FILE"
+        )
+    if settings.seal_accept_unsealed:
+        text = f"under {newest}; values in the clear are read too"
+        return Finding("sealing", "note", text, "gaitstream gallery reseal, then without GAITSTREAM_SEAL_ACCEPT_UNSEALED")
+    return Finding("sealing", "fine", f"under {newest}")
+
+
 def _gpu(settings: Settings) -> Finding:
     if torch.cuda.is_available():
         return Finding("GPU", "fine", torch.cuda.get_device_name())
@@ -108,6 +129,32 @@ def _networks(settings: Settings) -> list[Finding]:
         else:
             findings.append(Finding(what, "fine", str(getattr(network, "space", name))))
     return findings
+
+
+def _pictures(settings: Settings) -> list[Finding]:
+    """The networks of the camera worker that are not part of the installation: fetched ones, or the operator's own by path."""
+    findings = []
+    for what, chosen, weights in (("detector", settings.camera_detector, DETECTOR), ("pose", settings.camera_pose, POSE)):
+        if what == "detector" and chosen == MOTION:
+            findings.append(Finding(what, "fine", "people are found by motion alone, as GAITSTREAM_CAMERA_DETECTOR says"))
+        elif chosen != weights.name:
+            known = f'{weights.name}, "{MOTION}"' if what == "detector" else weights.name
+            there = Path(chosen).is_file()
+            remedy = "" if there else f"GAITSTREAM_CAMERA_{what.upper()} is {known} or the path of an ONNX or TFLite file"
+            findings.append(Finding(what, "fine" if there else "wrong", chosen if there else f"there is no file {chosen}", remedy))
+        else:
+            findings.append(_fetched(what, weights))
+    return findings
+
+
+def _fetched(what: str, weights: Weights) -> Finding:
+    """Missing is only a note: phones need neither."""
+    try:
+        path = path_of(weights)
+    except WeightsUnavailable as error:
+        damaged = (cache_dir() / weights.file).exists()
+        return Finding(what, "wrong" if damaged else "note", str(error), "gaitstream models fetch" if not damaged else "")
+    return Finding(what, "fine", f"{weights.name} in {path.parent}")
 
 
 async def _broker(settings: Settings) -> list[Finding]:

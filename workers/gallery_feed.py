@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import structlog
 from aiokafka import TopicPartition
 
-from streams import metrics, topics
+from streams import topics
 from streams.clients import consumer_of
-from streams.errors import BadMessage
+from streams.errors import BadMessage, UnknownSealKey
 from streams.messages import Template
 from streams.messages.gallery import split_template_key
+from workers.gallery_records import GalleryRecords
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
@@ -35,10 +36,12 @@ class GalleryFeed:
         self.changes: SimpleQueue[Change] = SimpleQueue()
         self.loaded = False
         self.behind: str | None = None
+        self._records = GalleryRecords(settings)
+        self.ring = self._records.ring
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read to the present end, then follow in the background."""
+        """Read to the present end, then follow in the background.  Raises UnknownSealKey when templates there cannot be opened."""
         self._at = TopicPartition(topics.GALLERY.name, 0)
         self._consumer = consumer_of(self.settings)
         await self._consumer.start()
@@ -47,6 +50,9 @@ class GalleryFeed:
         end = (await self._consumer.end_offsets([self._at]))[self._at]
         while await self._consumer.position(self._at) < end:
             await self._read()
+        if missing := self._records.missing():
+            await self._consumer.stop()
+            raise missing
         self.loaded = True
         self._task = asyncio.create_task(self._follow())
 
@@ -65,20 +71,22 @@ class GalleryFeed:
                 log.warning("reading the gallery failed, trying again", error=self.behind)
                 await asyncio.sleep(1.0)
             else:
-                self.behind = None
+                missing = self._records.missing()
+                if missing is not None and self.behind is None:
+                    log.error("the gallery cannot be followed", error=str(missing))
+                self.behind = None if missing is None else str(missing)
 
     async def _read(self) -> None:
         for records in (await self._consumer.getmany(timeout_ms=500)).values():
             for record in records:
-                try:
-                    self.changes.put(change_of(record))
-                except BadMessage as error:
-                    # The gallery is written by the control plane alone; what it cannot read stays out and is counted.
-                    metrics.DEAD_LETTERS.labels(topics.GALLERY.name, error.why).inc()
-                    log.error("a gallery record cannot be used", offset=record.offset, error=str(error))
+                self._take(record)
+        for record in self._records.due():
+            self._take(record)
 
-
-def change_of(record: ConsumerRecord) -> Change:
-    """The change that a gallery record means.  Raises BadMessage."""
-    subject, template_id = split_template_key(record.key)
-    return record.offset, subject, template_id, Template.from_bytes(record.value) if record.value else None
+    def _take(self, record: ConsumerRecord) -> None:
+        """A record that cannot be used stays out, and what was known of the template stays as it was.  The control plane alone writes there."""
+        try:
+            template = self._records.take(record)
+        except (BadMessage, UnknownSealKey):
+            return
+        self.changes.put((record.offset, *split_template_key(record.key), template))

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from models.registry import (
+    CAMERA,
     EMBEDDING,
     EXTRACTION,
     VERIFICATION,
     WEIGHTS_DIR,
     find_network,
+    load_camera_embedder,
     load_embedder,
     load_extractor,
     load_verifier,
@@ -18,6 +20,8 @@ from models.registry import (
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from models.camera_embedder import CameraEmbedder
 
     from models.inertial.embedder import GaitEmbedder
     from models.inertial.extractor import WalkExtractor
@@ -52,6 +56,18 @@ def verifier_of(settings: Settings) -> PairVerifier | None:
         return None
     name = find_network(settings.verifier, VERIFICATION).name
     return load_verifier(name, _folder(settings, name))
+
+
+def camera_embedder_of(settings: Settings) -> CameraEmbedder:
+    """The embedder of camera tracks.  Raises RegistryError."""
+    name = find_network(settings.camera_embedder, EMBEDDING, CAMERA).name
+    return load_camera_embedder(name, _folder(settings, name))
+
+
+def camera_embedder_card(settings: Settings) -> dict[str, Any]:
+    """Its model card, without loading it.  Raises RegistryError."""
+    name = find_network(settings.camera_embedder, EMBEDDING, CAMERA).name
+    return read_card(name, _folder(settings, name))
 
 
 def _folder(settings: Settings, name: str) -> Path:

@@ -6,6 +6,7 @@ outputs with the same ids.  Everything about Kafka (commits, restarts, repeats, 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,7 +15,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from streams.codec import Message
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streams.errors import BadMessage
     from streams.topics import Topic
@@ -31,6 +32,8 @@ class Incoming:
     at: TopicPartition
     record: ConsumerRecord
     message: Message
+    again: bool = False
+    """Read once more to rebuild state: its outputs were written before."""
 
     @property
     def received_ns(self) -> int:
@@ -55,7 +58,8 @@ class Outcome:
 
     outputs: list[Output] = field(default_factory=list)
     letters: list[tuple[Incoming, BadMessage]] = field(default_factory=list)
-    repeated: int = 0
+    repeated: Counter[str] = field(default_factory=Counter)
+    """Messages that were there before, by topic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,19 @@ class Processor(Protocol):
 
     def hold(self, at: TopicPartition) -> int | None:
         """Oldest offset of the partition that an open window or evidence still needs; None when nothing is open."""
+
+    def begins(self, at: TopicPartition) -> dict[str, int]:
+        """Where the state of each stream of the partition began, for processors whose state would differ if it began earlier.
+
+        The oldest of them holds back the whole partition, so a successor reads the others from too early on; it gets these offsets in
+        `begin`.  Kept in the commit: at most a few hundred streams.
+        """
+        return {}
+
+    def begin(self, at: TopicPartition, begins: Mapping[str, int], processed: int) -> None:
+        """The partition is ours: what `begins` said at the commit, and how far the owner had processed (a stream that is not named had no
+        state there)."""
+        return
 
     def restore(self, at: TopicPartition, emitted: Sequence[Emitted]) -> None:
         """The held-back messages were read again (their outputs dropped): take over what only earlier outputs know.

@@ -209,16 +209,18 @@ class Runtime(ConsumerRebalanceListener):
             self._rebuild(done.unfinished, "exception")
 
     async def _tick(self, epoch: int) -> None:
-        total, last, lag = Outcome(), {}, 0
+        total, last = Outcome(), {}
+        lag = {topic.name: 0 for topic in self.processor.inputs}
         for at in self._caught_up():
             processed, end = self._tails[at].checkpoint.processed, self._consumer.highwater(at)
-            lag += max(0, (end or 0) - processed)
+            lag[at.topic] += max(0, (end or 0) - processed)
             at_end = end is None or processed >= end
             now_ns = time.time_ns() - ON_ITS_WAY_NS if at_end else self._newest_ms.get(at, 0) * 1_000_000
             self._batches.restore(at)
             total.outputs += (await self._batches.in_thread(self.processor.tick, at, now_ns)).outputs
             last[at] = processed - 1
-        metrics.LAG.labels(self.role, self.processor.inputs[0].name).set(lag)
+        for topic, messages in lag.items():
+            metrics.LAG.labels(self.role, topic).set(messages)
         await self._write(epoch, total, last)
 
     async def _write(self, epoch: int, outcome: Outcome, last: dict[TopicPartition, int]) -> None:
@@ -239,6 +241,8 @@ class Runtime(ConsumerRebalanceListener):
             return
         self._next_commit = time.monotonic() + self.settings.commit_every_s
         before = {at: self._tails[at].checkpoint.resume for at in self._caught_up()}
+        for at in before:
+            self._tails[at].checkpoint.begins = self.processor.begins(at)
         offsets = {at: self._tails[at].checkpoint.commit(self.processor.hold(at)) for at in before}
         if offsets and await self._commit_offsets(offsets):
             metrics.COMMIT_AGE.labels(self.role).set_to_current_time()
@@ -255,12 +259,13 @@ class Runtime(ConsumerRebalanceListener):
         return True
 
     def _count(self, records: Records, total: Outcome) -> None:
-        read, refused = sum(map(len, records.values())), len(total.letters)
-        topic = self.processor.inputs[0].name
-        metrics.BATCH_MESSAGES.labels(self.role).observe(read)
-        metrics.MESSAGES.labels(topic, "rejected").inc(refused)
-        metrics.MESSAGES.labels(topic, "repeated").inc(total.repeated)
-        metrics.MESSAGES.labels(topic, "used").inc(read - refused - total.repeated)
+        metrics.BATCH_MESSAGES.labels(self.role).observe(sum(map(len, records.values())))
+        for topic in {at.topic for at in records}:
+            rejected = sum(incoming.at.topic == topic for incoming, _ in total.letters)
+            read = sum(len(found) for at, found in records.items() if at.topic == topic)
+            metrics.MESSAGES.labels(topic, "rejected").inc(rejected)
+            metrics.MESSAGES.labels(topic, "repeated").inc(total.repeated[topic])
+            metrics.MESSAGES.labels(topic, "used").inc(read - rejected - total.repeated[topic])
 
     # ---- partitions come and go ------------------------------------------------------------------------------------------------
 
@@ -325,6 +330,8 @@ class Runtime(ConsumerRebalanceListener):
             for at, tail in tails.items():
                 self._tails[at] = tail
                 self._position[at] = tail.checkpoint.resume
+                if tail.checkpoint.begins is not None:
+                    self.processor.begin(at, tail.checkpoint.begins, tail.checkpoint.processed)
                 self._consumer.seek(at, tail.checkpoint.resume)
             self._unprepared = set()
             self._consumer.resume(*wanted)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-ROLES = ("inertial", "identity", "control")
+ROLES = ("inertial", "camera", "identity", "control")
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
 STEADY_AFTER_S = 60.0

@@ -1,6 +1,6 @@
-"""Recordings of inertial sensors in the project's tidy npz format, chosen by people and by conditions.
+"""Recordings of inertial sensors, in the project's tidy npz format or in a published one, chosen by people and by conditions.
 
-The format (one file, many records end to end): `acc` (N, 3) and `gyro` (N, 3) float in m/s² with gravity and rad/s; `walk` (N,)
+The tidy format (one file, many records end to end): `acc` (N, 3) and `gyro` (N, 3) float in m/s² with gravity and rad/s; `walk` (N,)
 {1 level walking, 0 not gait, 2 other gait, 255 unlabelled}; `act` (N,) activity codes; `off` (R + 1,) record borders; one entry per record
 in `subject`, `session`, `trial`, `placement`, `name`; `fs` in Hz. Files are read without pickle, so a file cannot run code.
 
@@ -12,7 +12,7 @@ Conditions are written "trial=7", "trial=8,15" or several joined by ";" ("trial=
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,25 +68,39 @@ class Recording:
 
 
 def load_recordings(path: str | Path, people: str | None = None, where: str | None = None) -> list[Recording]:
-    """Reads the chosen records of one file, in file order.
+    """Reads the chosen records of one file, in file order; a folder or text file is read as one of the published formats
+    (models.data.formats.detect).
 
     people: choice of people, None for all.  where: conditions, None for all (both as the module describes).
-    Raises RecordingError naming file and field if the file is not in the format or a choice names something that is not in it.
+    Raises RecordingError naming file and field (text: file and line) if the file is not in the format or a choice names something that is
+    not in it.
     """
     path = Path(path)
+    if path.suffix.lower() != ".npz" and (path.is_dir() or path.suffix.lower() == ".txt"):
+        from models.data.formats.detect import read_published  # the formats build on this module
+
+        recordings = read_published(path)
+        keys = {key: np.array([getattr(recording, key) for recording in recordings]) for key in CONDITIONS}
+        return [recordings[int(index)] for index in np.flatnonzero(_choose(keys, people, where, path))]
     fields = _read_fields(path)
     offsets = fields["off"].astype(np.int64)
-    subjects = fields["subject"].astype(str)
+    keys = {key: fields[key].astype(str) for key in CONDITIONS}
+    return [_record(fields, offsets, int(index), path.stem) for index in np.flatnonzero(_choose(keys, people, where, path))]
+
+
+def _choose(keys: Mapping[str, NDArray[np.str_]], people: str | None, where: str | None, path: Path) -> NDArray[np.bool_]:
+    """Which records a choice means. keys: for each of CONDITIONS one entry per record."""
+    subjects = keys["subject"]
     chosen = np.ones(len(subjects), dtype=bool)
     if people is not None:
         chosen &= np.isin(subjects, choose_people(sorted(set(subjects.tolist())), people, str(path)))
     for key, values in parse_where(where):
-        column = fields[key].astype(str)
-        matches = np.array([any(_same(entry, value) for value in values) for entry in column.tolist()], dtype=bool)
+        column = keys[key].tolist()
+        matches = np.array([any(_same(entry, value) for value in values) for entry in column], dtype=bool)
         if not matches.any():
-            raise RecordingError(f"{path}: no record has {key} = {', '.join(values)}; there are {', '.join(sorted(set(column.tolist())))}")
+            raise RecordingError(f"{path}: no record has {key} = {', '.join(values)}; there are {', '.join(sorted(set(column)))}")
         chosen &= matches
-    return [_record(fields, offsets, int(index), path.stem) for index in np.flatnonzero(chosen)]
+    return chosen
 
 
 def choose_people(subjects: Sequence[str], choice: str, file: str = "") -> list[str]:

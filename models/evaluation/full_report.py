@@ -13,6 +13,7 @@ import torch
 from models.evaluation import published_figures
 from models.evaluation.figures import det_plot
 from models.evaluation.markdown import percent, table
+from models.evaluation.research_section import research_section, write_section
 from models.evaluation.splits import EXTRACTION, RECOGNITION
 from models.evaluation.suite import SLOW
 from models.registry import EXTRACTION as EXTRACTION_TASK
@@ -44,7 +45,7 @@ def write_report(
     out: Path,
     command: str,
 ) -> None:
-    """Writes the report to `out` and the DET plots into figures/ beside it."""
+    """Writes the report to `out` and the DET plots into figures/ beside it; the section of the research set, if `out` has one, stays."""
     pictures = write_det_plots(rows, out.parent / "figures")
     parts = [
         "# Evaluation of the inertial networks",
@@ -65,7 +66,10 @@ def write_report(
         "## Published figures\n\n" + published_section(rows),
         "## Networks\n\n" + networks_section(rows),
     ]
+    kept = research_section(out)
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    if kept:
+        write_section(out, kept)
 
 
 TARGETS: tuple[tuple[str, str, str, str, float], ...] = (
@@ -104,7 +108,7 @@ CAVEATS = """How far to trust these figures:
   stairs join in, and the equal error rates rise.
 * The U-Nets learnt from the same recordings by the small recipe (480 and 240 stretches, no augmentation); our extractor also learnt from 240
   simulated walkers, under augmentation. On bicycling the U-Net is right and ours is not.
-* Folds trained on all sets (the research weights) are not in here: one such run was stopped undertrained (EXPERIMENTS.md)."""
+* The research weights are measured by folds over people, in a section of their own at the end, which another command writes."""
 
 
 def extraction_section(rows: Sequence[Row]) -> str:

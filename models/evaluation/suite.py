@@ -32,6 +32,7 @@ from models.inertial.verifier import TEMPLATE_WINDOWS
 from models.registry import EMBEDDING as EMBEDDING_TASK
 from models.registry import EXTRACTION as EXTRACTION_TASK
 from models.registry import (
+    INERTIAL,
     NETWORKS,
     WEIGHTS_DIR,
     NetworkEntry,
@@ -81,7 +82,8 @@ class Suite:
 
     def rows(self, names: Sequence[str] | None = None) -> list[Row]:
         """Rows of all networks, or of the named ones, in the order of the registry. Raises UnknownNetworkError."""
-        chosen = [find_network(name) for name in names] if names else order_of_training(list(NETWORKS.values()))
+        inertial = [entry for entry in NETWORKS.values() if entry.modality == INERTIAL]  # cameras: models.evaluation.camera
+        chosen = [find_network(name) for name in names] if names else order_of_training(inertial)
         for entry in chosen:
             self.weights_of(entry)
         rows = []
@@ -127,7 +129,12 @@ class Suite:
                 if not (entry.published and place.own_only)
             ]
         else:
-            rows += [self.cached(f"{space}|{split.key}", partial(self.recognise, entry, folder, split)) for split in RECOGNITION]
+            card = read_card(entry.name, folder)
+            rows += [
+                self.cached(f"{space}|{split.key}", partial(self.recognise, entry, folder, split))
+                for split in RECOGNITION
+                if not self.knows(card, split)
+            ]
             if entry.default:
                 cutter = load_extractor("default").space
                 rows += [
@@ -136,6 +143,12 @@ class Suite:
             if entry.per_person:
                 rows.append(self.cached(f"{space}|closed", lambda: self.closed_set(entry, folder)))
         return [{"network": entry.name, "task": entry.task, "space": space, **row} for row in rows]
+
+    def knows(self, card: dict[str, Any], split: RecognitionSplit) -> bool:
+        """Whether anybody of the split trained or stopped the network: research weights are measured by folds (research_folds) instead."""
+        use = card.get("data", {}).get(split.file, {})
+        own = {person for part in ("trained_on", "held_out") for person in use.get(part, ())}
+        return bool(own) and any(r.subject in own for part in split.load(self.data_dir) for r in part)
 
     def cached(self, key: str, compute: Callable[[], Row]) -> Row:
         """The row kept under the key, or a new one."""

@@ -5,6 +5,7 @@ Shape letters: B batch, T time (50 Hz), D embedding; 6 are the device's axes (mo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -19,6 +20,8 @@ from models.inertial.batches import tensor_slices
 from models.inertial.networks import GaitTCN, prepare_for_inference
 from models.inertial.published import ClassicalEmbedding, IdentificationNetwork
 from models.types import Float32, ShapeError
+
+logger = logging.getLogger(__name__)
 
 SLICE = 256
 """Items per forward pass: on an EPYC core 64 items cost 93 µs each, 128 72 µs, 256 66 µs; activations of 256 still fit the second-level
@@ -72,12 +75,15 @@ class UnitClassical(ClassicalEmbedding):
 class GaitEmbedder:
     """Turns gait windows into points of one embedding space; a pure function of each window, without state.
 
-    name, space: registered name; name@hash of weights and preprocessing.  card: the model card.
+    name, space: registered name; name@hash of weights and preprocessing.  card: the model card; research weights say their licence in the
+    log when they are loaded.
     window_samples, hop_samples: a window of 128 grid samples every 64.  dim: D, 128 for our own network.
     """
 
     def __init__(self, network: GaitTCN | PenultimateEmbedding | UnitClassical, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
+        if card.get("weights_set") == "research":
+            logger.warning("%s: %s", name, card["licence"])
         self.window_samples, self.hop_samples, self.dim = network.WINDOW, network.HOP, network.DIM
         self.network = prepare_for_inference(network)
 

@@ -32,6 +32,11 @@ SOURCES: dict[str, dict[str, Any]] = {
     "hapt": {"title": "HAPT (Reyes-Ortiz et al. 2015)", "licence": "non-commercial", "may_train_default": False},
     "ipol265_footL": {"title": "IPOL 265 gait data, left foot", "licence": "CC BY-NC-SA", "may_train_default": False},
     "hugadb_thigh": {"title": "HuGaDB", "licence": "none stated", "may_train_default": False},
+    "cmu_walk": {
+        "title": "CMU Graphics Lab Motion Capture Database (mocap.cs.cmu.edu; created with funding from NSF EIA-0196217)",
+        "licence": "free to use, credit asked for",
+        "may_train_default": True,
+    },
     "simulation": {
         "title": "simulated walkers (models.simulation; motion derived from the CMU motion capture database)",
         "licence": "Apache-2.0",

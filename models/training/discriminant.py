@@ -38,8 +38,13 @@ def discriminant(groups: Mapping[Group, Sequence[Float32]], dim: int) -> tuple[F
             parts.setdefault(source == SOURCE, []).append((len(rows), moments(rows)))
     if not parts:
         raise ValueError("a discriminant needs two people with the same sensor and placement")
-    halves = [tuple(_mean(kind, [moment[i] for _, moment in kind]) for i in range(3)) for kind in parts.values()]
-    mean_F, within_FF, between_FF = (np.mean([half[i] for half in halves], axis=0) for i in range(3))
+    halves = [mean_moments(kind) for kind in parts.values()]
+    return discriminant_of(mean_moments([(1, half) for half in halves]), dim)
+
+
+def discriminant_of(moment: Moments, dim: int) -> tuple[Float32, Float32]:
+    """Weight (dim, F) and bias (dim,) from moments."""
+    mean_F, within_FF, between_FF = moment
     scale_F = np.sqrt(np.diag(within_FF)) + 1e-6
     value_F, vector_FF = np.linalg.eigh(within_FF / np.outer(scale_F, scale_F) + RIDGE * np.eye(len(scale_F)))
     white_FF = vector_FF / np.sqrt(value_F)
@@ -56,5 +61,8 @@ def moments(rows: Sequence[Float32]) -> Moments:
     return mean_KF.mean(axis=0), within_FF, np.cov(mean_KF.T)
 
 
-def _mean(kind: Sequence[tuple[int, Moments]], values: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    return np.average(np.array(values), axis=0, weights=[people for people, _ in kind])
+def mean_moments(parts: Sequence[tuple[int, Moments]]) -> Moments:
+    """Mean of (weight, moments)."""
+    weights = [weight for weight, _ in parts]
+    mean_F, within_FF, between_FF = (np.average(np.array([moment[i] for _, moment in parts]), axis=0, weights=weights) for i in range(3))
+    return mean_F, within_FF, between_FF

@@ -8,7 +8,7 @@ Shape letters: B batch, T time (50 Hz), D embedding, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -20,10 +20,12 @@ from torch.nn import functional as F
 from models.data.recordings import Recording
 from models.evaluation.scores import equal_error_rate
 from models.inertial.networks import GaitTCN
+from models.inertial.placed import PLACES, PlacedGaitTCN
 from models.training.augment import disturb_sensors, mirror, transfer
-from models.training.corpus import build_corpus, class_numbers, crop, elsewhere, window_starts
-from models.training.discriminant import discriminant
+from models.training.corpus import Corpus, build_corpus, class_numbers, crop, elsewhere, window_starts
+from models.training.discriminant import Group, discriminant
 from models.training.losses import AdditiveAngularMargin, supervised_contrastive
+from models.training.places import placed_discriminant
 from models.training.scoring import score_recordings, walking_windows
 from models.types import Float32
 
@@ -115,20 +117,7 @@ class EmbeddingTask:
     def finish(self) -> None:
         """Fills the discriminant, which makes the embedding of the trained features; to be called once the weights are final."""
         self.network.eval()
-        starts, records = window_starts(self.corpus, self.network.WINDOW, LEAST_WALKING, stride=32)
-        groups: dict[tuple[str, str], list[Float32]] = {}
-        for identity in np.unique(self.corpus.identity_R[records]):
-            own = starts[self.corpus.identity_R[records] == identity]
-            if len(own) < LEAST_DISCRIMINANT_WINDOWS:
-                continue
-            x_NT6 = crop(self.corpus.samples_N6, own.astype(float), np.ones(len(own)), self.network.WINDOW)
-            parts = torch.from_numpy(x_NT6).to(self.device).split(256)
-            source, _, placement = self.corpus.identities[identity]
-            rows_NF = torch.cat([self.network.features(part) for part in parts]).cpu().numpy()
-            groups.setdefault((source, placement), []).append(rows_NF)
-        weight_DF, bias_D = discriminant(groups, self.network.DIM)
-        self.network.discriminant.weight.copy_(torch.from_numpy(weight_DF))
-        self.network.discriminant.bias.copy_(torch.from_numpy(bias_D))
+        fill_discriminant(self.network, features_by_identity(self.network, self.corpus, self.device))
 
     def _people(self, count: int, rng: Generator) -> NDArray[np.int64]:
         simulated = min(int(count * SIMULATED_SHARE), len(self.simulated)) if len(self.real) else count
@@ -140,6 +129,36 @@ class EmbeddingTask:
     def _start(self, person: int, rng: Generator) -> int:
         parts = self.starts[person]
         return int(rng.choice(parts[rng.integers(len(parts))]))
+
+
+@torch.no_grad()
+def features_by_identity(network: GaitTCN, corpus: Corpus, device: str) -> dict[Group, list[Float32]]:
+    """By source and placement, the features (N, F) of the walking of every identity that has enough of it."""
+    starts, records = window_starts(corpus, network.WINDOW, LEAST_WALKING, stride=32)
+    groups: dict[Group, list[Float32]] = {}
+    for identity in np.unique(corpus.identity_R[records]):
+        own = starts[corpus.identity_R[records] == identity]
+        if len(own) < LEAST_DISCRIMINANT_WINDOWS:
+            continue
+        x_NT6 = crop(corpus.samples_N6, own.astype(float), np.ones(len(own)), network.WINDOW)
+        source, _, placement = corpus.identities[identity]
+        rows_NF = torch.cat([network.features(part) for part in torch.from_numpy(x_NT6).to(device).split(256)]).cpu().numpy()
+        groups.setdefault((source, placement), []).append(rows_NF)
+    return groups
+
+
+@torch.no_grad()
+def fill_discriminant(network: GaitTCN, groups: Mapping[Group, Sequence[Float32]]) -> None:
+    """Sets the network's discriminant, or those of its places and the gate, from the features (N, F) of every identity of every group."""
+    if isinstance(network, PlacedGaitTCN):
+        placed = placed_discriminant(groups, network.DIM, PLACES)
+        network.gate.weight.copy_(torch.from_numpy(placed.gate_KF))
+        network.gate.bias.copy_(torch.from_numpy(placed.gate_K))
+        weight, bias = placed.weight_KDF.reshape(-1, network.feature_count), placed.bias_KD.reshape(-1)
+    else:
+        weight, bias = discriminant(groups, network.DIM)
+    network.discriminant.weight.copy_(torch.from_numpy(weight))
+    network.discriminant.bias.copy_(torch.from_numpy(bias))
 
 
 def fit_quality(network: GaitTCN, training: Sequence[Recording], seed: int, steps: int = 400) -> float:

@@ -41,7 +41,8 @@ class Optimisation:
 
     optimizer: "adamw" decays weights by `weight_decay`.  schedule: "cosine" with warm-up, or "constant".  average: decay of the running mean
     of the weights that is validated and kept, None for the weights themselves.  clip: largest norm of the gradient, None for none.
-    tolerance: a later epoch is kept if its score is less than this below the best one.
+    tolerance: a later epoch is kept if its score is less than this below the best one.  accumulate: so many batches make one step, where a
+    published batch does not fit into memory.
     """
 
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -50,6 +51,11 @@ class Optimisation:
     average: float | None = AVERAGE
     clip: float | None = 5.0
     tolerance: float = TOLERANCE
+    accumulate: int = 1
+
+    def factor(self, number: int, options: TrainOptions) -> float:
+        """Learning rate in step `number` of the whole run, relative to that of the optimiser's parameter groups at the start."""
+        return rate_factor(number / (options.epochs * options.steps)) if self.schedule == "cosine" else 1.0
 
     def build(self, module: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
         """The optimiser over the parameters that are not frozen."""
@@ -153,6 +159,7 @@ class _Stepper:
 
     def __init__(self, optimizer: torch.optim.Optimizer, optimisation: Optimisation, options: TrainOptions) -> None:
         self.optimizer, self.optimisation, self.options = optimizer, optimisation, options
+        self.tops = [float(group["lr"]) for group in optimizer.param_groups]
         self.device = torch.device(options.device).type
         self.mixed = self.device == "cuda"
         self.dtype = torch.bfloat16 if not self.mixed or torch.cuda.is_bf16_supported() else torch.float16
@@ -160,19 +167,22 @@ class _Stepper:
 
     def step(self, task: Task, rng: Generator, number: int) -> float:
         """Moves the weights once; `number` counts the steps of the whole run. Returns the loss."""
-        if self.optimisation.schedule == "cosine":
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.options.learning_rate * rate_factor(number / (self.options.epochs * self.options.steps))
-        with torch.autocast(self.device, self.dtype, enabled=self.mixed):
-            loss = task.loss(rng)
+        factor = self.optimisation.factor(number, self.options)
+        for group, top in zip(self.optimizer.param_groups, self.tops, strict=True):
+            group["lr"] = top * factor
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        total = 0.0
+        for _ in range(self.optimisation.accumulate):
+            with torch.autocast(self.device, self.dtype, enabled=self.mixed):
+                loss = task.loss(rng) / self.optimisation.accumulate
+            self.scaler.scale(loss).backward()
+            total += float(loss.detach())
         if self.optimisation.clip is not None:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(task.module.parameters(), self.optimisation.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return float(loss.detach())
+        return total
 
 
 def rate_factor(progress: float) -> float:

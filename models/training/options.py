@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from models.data.gravity import completed
 from models.data.recordings import Recording, RecordingError, load_recordings
 
 
@@ -56,7 +57,7 @@ class TrainOptions:
 
 
 def load_people(options: TrainOptions) -> list[Recording]:
-    """The chosen recordings of all files. Raises RecordingError naming file and field, or the people meant for both training and test."""
+    """The chosen recordings of all files, gravity put back where a set left it out (models.data.gravity). Raises RecordingError naming file and field, or the people meant for both training and test."""
     recordings = []
     for file in options.data_files:
         chosen = load_recordings(file, people=people_of(options.people, file), where=options.where)
@@ -66,7 +67,7 @@ def load_people(options: TrainOptions) -> list[Recording]:
             if both:
                 raise RecordingError(f"{file}: {', '.join(both)} cannot both train and test the network")
         recordings += chosen
-    return recordings
+    return completed(recordings)
 
 
 def people_of(choice: str | None, file: str) -> str | None:

@@ -35,6 +35,13 @@ class Plan:
 OWN = Plan(epochs=20, steps=100, batch=192, learning_rate=3e-3, patience=6)
 OWN_SMALL = Plan(epochs=4, steps=60, batch=128, learning_rate=3e-3, patience=4)
 
+CAMERA: dict[str, tuple[Plan, Plan]] = {
+    "gait-skeleton": (Plan(epochs=7, steps=150, batch=512, learning_rate=3e-3, patience=7), Plan(2, 20, 128, 3e-3, 2)),
+    "gait-silhouette": (Plan(epochs=6, steps=60, batch=192, learning_rate=3e-3, patience=6), Plan(2, 4, 64, 3e-3, 2)),
+    "gait-camera": (Plan(1, None, 0, 0.0, 0), Plan(1, None, 0, 0.0, 0)),
+}
+"""Usual and small plans of our networks on cameras; gait-camera learns nothing but one weight."""
+
 SMALL_STEPS: dict[str, tuple[int, int, int]] = {
     "whugait-unet": (4, 30, 4),
     "whugait-unet-notebook": (2, 30, 4),
@@ -57,6 +64,8 @@ def plan(entry: NetworkEntry, *, small: bool = False) -> Plan:
     """The settings of a network's run."""
     if entry.name in (*CLASSICAL, *CLASSICAL_PAIRS):
         return Plan(1, None, FIT_SAMPLES, 0.0, 0)
+    if entry.name in CAMERA:
+        return CAMERA[entry.name][small]
     published = published_recipe(entry)
     if published is None:
         return OWN_SMALL if small else OWN

@@ -42,12 +42,16 @@ class SiteSpace:
     eer: dict[int, tuple[float, float]]
 
 
-def adapt_space(space: str, walks: Walks) -> SiteSpace | None:
+def adapt_space(
+    space: str, walks: Walks, probe_windows: Sequence[int] = PROBE_WINDOWS, least_walk: int = LEAST_WALK_WINDOWS
+) -> SiteSpace | None:
     """The site's space; None where there are too few people, or too few walks, to teach it and to say what its scores mean.
+
+    probe_windows: lengths of probes.  least_walk: windows of a walk that is looked at.
 
     A person with one enrolment only is compared with the impostors; genuine scores come from people with several.
     """
-    usable = {name: [w for w in own if len(w) >= LEAST_WALK_WINDOWS] for name, own in sorted(walks.items())}
+    usable = {name: [w for w in own if len(w) >= least_walk] for name, own in sorted(walks.items())}
     people = [name for name, own in usable.items() if own]
     whole = learn_transform(space, [np.concatenate(usable[name]) for name in people])
     if whole is None:
@@ -59,7 +63,7 @@ def adapt_space(space: str, walks: Walks) -> SiteSpace | None:
         transform = learn_transform(space, teachers, least_people=2)
         assert transform is not None
         measured = {name: usable[name] for name in people[half::2]}
-        for n in PROBE_WINDOWS:
+        for n in probe_windows:
             before.setdefault(n, []).extend(_scores(measured, n, None))
             after.setdefault(n, []).extend(_scores(measured, n, transform))
     scores = {("site", n): (np.concatenate(rows[::2]), np.concatenate(rows[1::2])) for n, rows in after.items()}

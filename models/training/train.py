@@ -20,8 +20,9 @@ from models.inertial.published import ClassicalPair, PairNetwork
 from models.inertial.published.fusion import CNNLSTM
 from models.inertial.published.pairs import PairCNNLSTM
 from models.inertial.verifier import PairVerifier
-from models.registry import EMBEDDING, EXTRACTION, NetworkEntry, find_network, load_weights
+from models.registry import CAMERA, EMBEDDING, EXTRACTION, NetworkEntry, find_network, load_weights
 from models.training import card
+from models.training.camera_run import train_camera
 from models.training.embedding import EmbeddingTask, fit_quality
 from models.training.engine import AS_PUBLISHED, fit
 from models.training.extraction import ExtractionTask
@@ -30,6 +31,7 @@ from models.training.pair_calibration import calibrate_pairs
 from models.training.published import IdentificationTask, PairTask
 from models.training.recipes import plan
 from models.training.scoring import Embed, calibrate
+from models.training.trunk import fit_on_trunk
 from models.training.unet import UNetTask
 from models.training.windows import LabelledWindows, PairDraw
 from models.types import Float32
@@ -91,11 +93,15 @@ def train(
         small=small,
         legacy=legacy,
     )
-    recordings = load_people(options) + simulated_people(entry, options)
-    training, held_out = split_people(recordings)
     torch.manual_seed(options.seed)
     run_dir = Path(out_dir) / "run" / entry.name
     network: nn.Module
+    if entry.modality == CAMERA:
+        network, results, sources = train_camera(entry, options, run_dir, Path(pretrained_dir or out_dir))
+        return card.write(entry, network, Path(out_dir), options, sources=sources, results=results)
+    recordings = load_people(options) + simulated_people(entry, options)
+    training, held_out = _parts(entry, recordings, options)
+    torch.manual_seed(options.seed)
     if entry.published:
         network, results = _train_published(entry, training, held_out, options, run_dir, Path(pretrained_dir or out_dir))
     elif entry.task == EXTRACTION:
@@ -204,10 +210,16 @@ def fill_fixed_part(entry: NetworkEntry, network: nn.Module, pretrained_dir: Pat
         target.requires_grad_(True)
 
 
+def _parts(entry: NetworkEntry, recordings: list[Recording], options: TrainOptions) -> tuple[list[Recording], list[Recording]]:
+    """(training, held out). On a given trunk nothing is stopped early, so with cross-fitted calibration everybody trains."""
+    given = entry.pretrained is not None and not entry.published
+    return (recordings, []) if given and options.folds else split_people(recordings)
+
+
 def _train_embedder(
     entry: NetworkEntry, recordings: list[Recording], options: TrainOptions, run_dir: Path
 ) -> tuple[GaitTCN, dict[str, Any]]:
-    training, held_out = split_people(recordings)
+    training, held_out = _parts(entry, recordings, options)
     network, history, best = _fit_embedder(entry, training, held_out, options, run_dir)
     groups: list[tuple[Embed, Sequence[Recording]]] = [(embed_with(network), calibration_people(held_out))]
     for fold in range(options.folds):
@@ -243,6 +255,8 @@ def _calibration(groups: Sequence[tuple[Embed, Sequence[Recording]]], how: str) 
 def _fit_embedder(
     entry: NetworkEntry, training: list[Recording], held_out: list[Recording], options: TrainOptions, run_dir: Path
 ) -> tuple[GaitTCN, list[dict[str, float]], dict[str, float]]:
+    if entry.pretrained is not None:
+        return fit_on_trunk(entry, training), [], {}
     network = entry.build()
     assert isinstance(network, GaitTCN)
     task = EmbeddingTask(network, training, held_out, options.batch, options.device)

@@ -9,7 +9,7 @@ from pydantic import Field
 from streams.codec import Message
 from streams.messages.fields import Name, Nanoseconds, OptionalText
 
-CommandKind = Literal["enrol", "rename", "merge", "erase", "consent"]
+CommandKind = Literal["enrol", "rename", "merge", "erase", "consent", "reseal"]
 
 
 class Command(Message):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from numpy.typing import NDArray
 
 from streams.arrays import WireArray
 from streams.codec import Message
-from streams.messages.fields import Name, Nanoseconds, OptionalText, Share
+from streams.messages.fields import Modality, Name, Nanoseconds, OptionalText, Share
 
 
 class EmbeddingRecord(Message):
     """A vector of unit length in the named space; enrolment reads these."""
 
     id: str
-    modality: Literal["inertial"] = "inertial"
+    modality: Modality = "inertial"
     stream_key: Name
     session: OptionalText = ""
     sample_id: str

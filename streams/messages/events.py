@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict  # pydantic asks for this one before Python 3.12
 
 from streams.codec import Message
-from streams.messages.fields import Name, Nanoseconds, OptionalText, Share
+from streams.messages.fields import Modality, Name, Nanoseconds, OptionalText, Share
 
+WalkingKind = Literal["began", "ended"]
 Decision = Literal["known", "unknown", "undecided"]
 Verification = Literal["accepted", "rejected", "undecided", "not_enrolled"]
 
@@ -31,7 +32,7 @@ class IdentityEvent(Message):
     """
 
     id: str
-    modality: Literal["inertial"] = "inertial"
+    modality: Modality = "inertial"
     stream_key: Name
     session: OptionalText = ""
     bout_id: str
@@ -56,6 +57,9 @@ class IdentityEvent(Message):
     verification_score: float | None = None
     contradicts: Name | None = None
     """Whom an earlier event of the same bout named, when this one does not agree."""
+    box: list[float] | None = None
+    """Where a camera saw the person last in this window: x0, y0, x1, y1 in pixels."""
+    camera_id: Name | None = None
     received_ns: Nanoseconds
     decided_ns: Nanoseconds
 
@@ -64,8 +68,8 @@ class WalkingEvent(Message):
     """A bout of walking began or ended; an `ended` event carries its length, steps and cadence."""
 
     id: str
-    kind: Literal["began", "ended"]
-    modality: Literal["inertial"] = "inertial"
+    kind: WalkingKind
+    modality: Modality = "inertial"
     stream_key: Name
     session: OptionalText = ""
     bout_id: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f
 OptionalText = Annotated[str, Field(max_length=256)]
 Nanoseconds = Annotated[int, Field(ge=0, lt=2**63)]
 """Time since the epoch."""
+
+Modality = Literal["inertial", "camera"]
+"""What saw the walk."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 

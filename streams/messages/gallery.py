@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from numpy.typing import NDArray
 from pydantic import Field
@@ -10,7 +10,7 @@ from pydantic import Field
 from streams.arrays import WireArray
 from streams.codec import Message
 from streams.errors import SchemaMismatch
-from streams.messages.fields import Name, Nanoseconds, OptionalText, Share
+from streams.messages.fields import Modality, Name, Nanoseconds, OptionalText, Share
 
 
 class Template(Message):
@@ -18,7 +18,7 @@ class Template(Message):
 
     subject: Name
     template_id: Name
-    modality: Literal["inertial"] = "inertial"
+    modality: Modality = "inertial"
     space: str
     vector: Annotated[NDArray[Any], WireArray(ndim=1)]
     quality: Share

@@ -8,9 +8,7 @@ are printed, not asserted: a slow machine is not a defect.
 
 import asyncio
 import contextlib
-import json
 import random
-import re
 import resource
 import signal
 import time
@@ -18,19 +16,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 
 from models.data.recordings import Recording, load_recordings
 from streams import topics
-from streams.clients import producer_of
 from streams.messages import Template
 from streams.provision import ensure_topics
 from streams.settings import Settings
-from streams.topics import EMBEDDINGS, IDENTITY_EVENTS, IMU_RAW, SAMPLES_INERTIAL, WALKING_EVENTS, Topic
+from streams.topics import EMBEDDINGS, IDENTITY_EVENTS, SAMPLES_INERTIAL, WALKING_EVENTS, Topic
 from tests.support.brokers import BrokerProcess, broker_kinds
+from tests.support.flow import Flow, Message, Subscriber, held
 from tests.support.identity import assert_same_decisions, publish_gallery, templates_of, undisturbed_identity
-from tests.support.pipeline import OrderedIds, WorkerProcess, chunks_of, count, ended, ordered_ids, undisturbed, until, until_seen
+from tests.support.pipeline import WorkerProcess, chunks_of, count, ended, ordered_ids, undisturbed, until, until_seen
 from tests.support.poison import poisons
 from workers.processor import Output
 
@@ -45,64 +41,11 @@ LONGEST_OUTAGE_S = 90.0
 DISK_FULL_S = 3.0
 
 OUTPUTS = (SAMPLES_INERTIAL, WALKING_EVENTS, EMBEDDINGS, IDENTITY_EVENTS)
-Message = tuple[bytes | None, bytes | None]
 
 
 @pytest.fixture(scope="module")
 def walks(data_dir: Path) -> list[Recording]:
     return load_recordings(data_dir / "imu" / "motionsense.npz", people="1-6", where="trial=15")
-
-
-class Flow:
-    """Publishes messages at a steady pace and never gives up, as a gateway would; knows how far it is."""
-
-    def __init__(self, settings: Settings, messages: list[Message], seconds: float) -> None:
-        self._settings, self._messages, self._pause_s = settings, messages, seconds / len(messages)
-        self.sent = 0
-
-    @property
-    def share(self) -> float:
-        """Part of the messages that was handed to the producer."""
-        return self.sent / len(self._messages)
-
-    async def run(self) -> None:
-        producer = producer_of(self._settings)
-        await producer.start()
-        try:
-            futures = []
-            for key, value in self._messages:
-                futures.append(await producer.send(IMU_RAW.name, value, key=key))
-                self.sent += 1
-                await asyncio.sleep(self._pause_s)
-            await asyncio.gather(*futures)
-        finally:
-            await producer.stop()
-
-
-class Subscriber:
-    """A downstream service: reads events live, through every fault, without a group."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self.seen: OrderedIds = {}
-        self.last_s = {topic.name: time.monotonic() for topic in OUTPUTS}
-
-    async def run(self) -> None:
-        names = [topic.name for topic in OUTPUTS]
-        consumer = AIOKafkaConsumer(*names, **self._settings.kafka(), auto_offset_reset="earliest", enable_auto_commit=False)
-        await consumer.start()
-        try:
-            while True:
-                try:
-                    batches = await consumer.getmany(timeout_ms=200)
-                except KafkaError:
-                    continue
-                for records in batches.values():
-                    for record in records:
-                        self.seen.setdefault((record.topic, record.key), []).append(dict(record.headers)["id"].decode())
-                        self.last_s[record.topic] = time.monotonic()
-        finally:
-            await consumer.stop()
 
 
 class Chaos:
@@ -159,7 +102,7 @@ async def pipeline(
     )
     await ensure_topics(settings)
     await publish_gallery(settings, templates)
-    flow, subscriber = Flow(settings, messages, seconds), Subscriber(settings)
+    flow, subscriber = Flow(settings, messages, seconds), Subscriber(settings, OUTPUTS)
     chaos = Chaos(broker, settings, folder, flow, subscriber)
     listening = asyncio.create_task(subscriber.run())
     sending: asyncio.Task[None] | None = None
@@ -221,12 +164,6 @@ async def everything(chaos: Chaos, chance: random.Random) -> None:
     await until(lambda: time.monotonic() - began_s > SESSION_TIMEOUT_S, 60, "the session's end")
     zombie.send_signal(signal.SIGCONT)
     await until(lambda: "the process was frozen" in zombie.log(), 60, "the worker that was frozen")
-
-
-def held(worker: WorkerProcess) -> set[int]:
-    """Partitions of the last assignment in a worker's log."""
-    assignments = re.findall(r'"partitions": (\[[^]]*\]), "event": "assigned"', worker.log())
-    return set(json.loads(assignments[-1])) if assignments else set()
 
 
 async def workers_come_and_go(chaos: Chaos, chance: random.Random) -> None:

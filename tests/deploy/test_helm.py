@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from streams import topics
+from streams.seal import FORBIDDEN_MODE
 from streams.settings import Settings
 from tests.deploy.tools import DEPLOY, helm, package, program, run
 from workers.supervisor import ROLES, STOP_WITHIN_S
@@ -90,6 +91,16 @@ def test_every_role_runs_guarded_with_settings_that_exist(rendered: dict[str, Ma
         assert mounted - {volume["name"] for volume in spec["volumes"]} <= (claims if role == "control" else set())
 
 
+def test_only_who_seals_and_opens_gets_the_keys_and_their_file_is_private(rendered: dict[str, Manifests]) -> None:
+    for site in SITES:
+        for role, spec in pods(rendered[site]).items():
+            names = {entry["name"] for entry in spec["containers"][0]["env"]}
+            volumes = {volume["name"]: volume for volume in spec["volumes"]}
+            wanted = site == "external-kafka-sasl-tls" and role in ("identity", "control")
+            assert ("GAITSTREAM_SEAL_KEY_FILE" in names, "seal" in volumes) == (wanted, wanted), (site, role)
+            assert not wanted or volumes["seal"]["secret"]["defaultMode"] & FORBIDDEN_MODE == 0
+
+
 @pytest.mark.parametrize("site", SITES)
 def test_guards_select_the_pods_they_are_for(rendered: dict[str, Manifests], site: str) -> None:
     labels = [o["spec"]["template"]["metadata"]["labels"] for kind in ("Deployment", "StatefulSet") for o in rendered[site][kind]]
@@ -103,17 +114,21 @@ def test_guards_select_the_pods_they_are_for(rendered: dict[str, Manifests], sit
 
 def test_scaling_follows_the_topics_and_groups_of_the_code(rendered: dict[str, Manifests]) -> None:
     partitions = {topic.name: topic.partitions for topic in topics.ALL}
-    reads = {"inertial": topics.IMU_RAW.name, "identity": topics.SAMPLES_INERTIAL.name}
+    reads = {
+        "inertial": [topics.IMU_RAW.name],
+        "camera": [topics.CAMERA_FRAMES.name],
+        "identity": [topics.SAMPLES_INERTIAL.name, topics.SAMPLES_CAMERA.name],
+    }
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert set(values["roles"]) == set(ROLES) - {"control"}
     for role, of in values["roles"].items():
-        assert of["maxReplicas"] <= partitions[of["topic"]]
-        assert of["topic"] == reads.get(role, of["topic"])
+        assert of["topics"] == reads[role]
+        assert of["maxReplicas"] <= min(partitions[topic] for topic in of["topics"])
     scaled = {s["metadata"]["name"]: s["spec"] for s in rendered["external-kafka-sasl-tls"]["ScaledObject"]}
     deployments = {d["metadata"]["name"]: d for d in rendered["external-kafka-sasl-tls"]["Deployment"]}
     assert set(scaled) == set(deployments) == {spec["scaleTargetRef"]["name"] for spec in scaled.values()}
     for name, spec in scaled.items():
-        trigger = spec["triggers"][0]["metadata"]
+        trigger = spec["triggers"][-1]["metadata"]
         role = deployments[name]["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
         assert trigger["consumerGroup"] == Settings(group_prefix="gait-prod").group(role)
         assert trigger["sasl"] == "scram_sha512" and trigger["tls"] == "enable"

@@ -15,6 +15,7 @@ PACKAGES = {
     "promtool": "apt-get install prometheus",
     "prometheus": "apt-get install prometheus",
     "amtool": "apt-get install prometheus-alertmanager",
+    "prometheus-alertmanager": "apt-get install prometheus-alertmanager",
 }
 
 

@@ -116,6 +116,16 @@ async def test_a_role_may_not_do_what_is_not_listed(kafka: SecuredKafka, topics_
                     await consumer.getmany(timeout_ms=500)
 
 
+async def test_closing_a_reader_does_not_wait_for_the_end_of_tls(kafka: SecuredKafka, topics_made: None) -> None:
+    """Each takeover of partitions opens and closes one; asyncio's TLS gives up its farewell after 30 s only."""
+    settings = kafka.scram("operator", **FEW)
+    async with producer_of(settings) as producer:
+        await producer.send_and_wait(topics.AUDIT.name, b"x", key=b"k")
+    async with asyncio.timeout(60):
+        for _ in range(6):
+            assert [record async for record in read_partitions(settings, topics.AUDIT.name)]
+
+
 async def test_why_it_does_not_connect(kafka: SecuredKafka, tmp_path: Path) -> None:
     stranger = Authority(tmp_path / "stranger", "somebody else")
     of_stranger = dict(zip(("ssl_cert_file", "ssl_key_file"), stranger.issue("bridge"), strict=True))

@@ -43,7 +43,7 @@ def test_default_networks_load_and_name_their_space() -> None:
 
 def test_every_task_has_exactly_one_default() -> None:
     for task in (EXTRACTION, EMBEDDING):
-        assert sum(entry.default for entry in registry.NETWORKS.values() if entry.task == task) == 1
+        assert [entry.modality for entry in registry.NETWORKS.values() if entry.task == task and entry.default].count("inertial") == 1
 
 
 def test_list_tells_what_is_installed_and_what_is_not(tmp_path: Path) -> None:
@@ -58,10 +58,21 @@ def test_shipped_weights_are_small_and_from_permitted_data() -> None:
         if info.space:
             card = json.loads((WEIGHTS_DIR / f"{info.name}.json").read_text())
             assert (WEIGHTS_DIR / f"{info.name}.safetensors").stat().st_size < 10e6
-            assert card["weights_set"] == "default"
-            assert set(card["data"]) <= {"motionsense", "geotec_spsw", "simulation"}
-            assert not set(card["data"]["motionsense"]["trained_on"]) & {f"ms{n}" for n in range(13, 19)}, "ms13-ms18 are for evaluation"
+            assert card["weights_set"] == info.weights_set
+            permitted = {"motionsense", "geotec_spsw", "cmu_walk", "simulation"}
+            assert set(card["data"]) <= (permitted if info.weights_set == "default" else permitted | {"hapt", "ipol265_footL"})
+            assert not set(card["data"].get("motionsense", {"trained_on": []})["trained_on"]) & {f"ms{n}" for n in range(13, 19)}, (
+                "ms13-ms18 are for evaluation"
+            )
             assert not set(card["data"].get("geotec_spsw", {"trained_on": []})["trained_on"]) & {f"gt_s{n}" for n in range(12, 16)}
+
+
+def test_research_weights_are_marked_and_never_a_default() -> None:
+    research = [info for info in list_networks() if info.weights_set == "research"]
+    assert "gait-tcn-research" in {info.name for info in research}
+    for info in research:
+        assert not info.default
+        assert info.licence is None or info.licence.startswith("research use only")
 
 
 def truncate(directory: Path) -> None:

@@ -15,12 +15,16 @@ from streams.errors import BadMessage, SchemaMismatch, Undecodable
 from streams.messages import (
     ALL,
     AuditEntry,
+    CameraFrame,
+    CameraSample,
     Candidate,
     Command,
     EmbeddingRecord,
     GaitSample,
     IdentityEvent,
     ImuChunk,
+    PeopleSeen,
+    PersonSeen,
     Reply,
     Template,
     WalkingEvent,
@@ -40,6 +44,17 @@ EXAMPLES: list[Message] = [
     GaitSample(
         id="a", stream_key="phone-1", session="s", start_ns=T_NS, end_ns=T_NS + 1, cut="fixed-128", samples=np.ones((128, 6), np.float32),
         walking=0.9, step_rate_hz=1.9, regularity=0.8, bout_id="b", bout_start_ns=T_NS, bout_steps=4.0, received_ns=T_NS,
+    ),
+    CameraFrame(camera_id="hall", seq=3, time_ns=T_NS, width=640, height=360, jpeg=b"\xff\xd8\xff\xd9"),
+    CameraFrame(camera_id="hall", seq=4, time_ns=T_NS, width=640, height=360, claim="camera-hall/1-4.jpg"),
+    PeopleSeen(
+        id="a", camera_id="hall", time_ns=T_NS, width=640, height=360, received_ns=T_NS,
+        people=[PersonSeen(track="hall:1-0", box=np.ones(4, np.float32), keypoints=np.ones((17, 3), np.float32), score=0.9)],
+    ),
+    CameraSample(
+        id="a", stream_key="hall:1-0", start_ns=T_NS, end_ns=T_NS + 1, cut="camera-32", step_rate_hz=1.9, bout_id="b", bout_start_ns=T_NS,
+        bout_steps=4.0, received_ns=T_NS, camera_id="hall", keypoints=np.ones((32, 17, 3), np.float32), silhouettes=bytes(32 * 352),
+        box=np.ones(4, np.float32), quality=0.5,
     ),
     EmbeddingRecord(
         id="a", stream_key="phone-1", sample_id="s", start_ns=T_NS, end_ns=T_NS + 1, bout_id="b", space="x", vector=VECTOR, quality=0.5
@@ -62,7 +77,9 @@ EXAMPLES: list[Message] = [
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equality that looks into arrays."""
+    """Equality that looks into arrays, and into lists of messages."""
+    if isinstance(a, list) and a and isinstance(a[0], Message):
+        return len(a) == len(b) and all(same(x.__dict__[name], y.__dict__[name]) for x, y in zip(a, b, strict=True) for name in x.__dict__)
     return bool(np.array_equal(a, b)) if isinstance(a, np.ndarray) else bool(a == b)
 
 

@@ -48,6 +48,7 @@ def test_secrets_are_masked_in_print_and_reach_the_client(monkeypatch: pytest.Mo
         ({"target_fpir": 0.9}, "target_fpir"),
         ({"http_port": 70_000}, "http_port"),
         ({"topic_partitions": {"gait.imu.raw": 0}}, "topic_partitions"),
+        ({"topic_replication": 0}, "topic_replication"),
         ({"security_protocol": "plain"}, "security_protocol"),
         ({"log_level": "loud"}, "log_level"),
     ],

@@ -19,9 +19,9 @@ AT = TopicPartition(SAMPLES_INERTIAL.name, 0)
 def undisturbed_identity(samples: Iterable[Output], templates: Sequence[Template] = ()) -> list[Output]:
     """Embeddings and identity events of gait samples against a gallery, in one batch and without Kafka."""
     worker = IdentityWorker(Settings())
-    worker._load()
+    worker.load()
     for offset, template in enumerate(templates):
-        worker._feed.changes.put((offset, template.subject, template.template_id, template))
+        worker.feed.changes.put((offset, template.subject, template.template_id, template))
     messages = []
     for offset, output in enumerate(o for o in samples if o.topic == SAMPLES_INERTIAL.name):
         received_ms = START_NS // 1_000_000 + 3_600_000 + offset

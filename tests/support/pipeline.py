@@ -64,22 +64,34 @@ def undisturbed(chunks: Sequence[ImuChunk], settings: Settings | None = None) ->
     return by_id
 
 
-async def send(settings: Settings, messages: Iterable[ImuChunk | tuple[bytes | None, bytes | None]], partition: int | None = None) -> None:
+async def send(
+    settings: Settings,
+    messages: Iterable[ImuChunk | tuple[bytes | None, bytes | None]],
+    partition: int | None = None,
+    topic: str = IMU_RAW.name,
+) -> None:
     """Publish messages (or bare keys and values) as fast as the broker takes them."""
     pairs = (m if isinstance(m, tuple) else (m.device_id.encode(), m.to_bytes()) for m in messages)
     producer = producer_of(settings)
     await producer.start()
     try:
-        await asyncio.gather(*[await producer.send(IMU_RAW.name, value, key=key, partition=partition) for key, value in pairs])
+        await asyncio.gather(*[await producer.send(topic, value, key=key, partition=partition) for key, value in pairs])
     finally:
         await producer.stop()
 
 
-def record_of(offset: int, key: bytes | None, value: bytes | None, partition: int = 0, received_ms: int | None = None) -> ConsumerRecord:
-    """A record of `gait.imu.raw` as a consumer would return it."""
+def record_of(
+    offset: int,
+    key: bytes | None,
+    value: bytes | None,
+    partition: int = 0,
+    received_ms: int | None = None,
+    topic: str = IMU_RAW.name,
+) -> ConsumerRecord:
+    """A record as a consumer would return it."""
     if received_ms is None:
         received_ms = START_NS // 1_000_000 + 3_600_000 + offset
-    return ConsumerRecord(IMU_RAW.name, partition, offset, received_ms, 0, key, value, 0, 0, len(value or b""), ())
+    return ConsumerRecord(topic, partition, offset, received_ms, 0, key, value, 0, 0, len(value or b""), ())
 
 
 OrderedIds = dict[tuple[str, bytes], list[str]]

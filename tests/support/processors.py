@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from streams import topics
 from streams.codec import Message
-from workers.processor import Emitted, Incoming, Outcome, Output
+from workers.processor import Emitted, Incoming, Outcome, Output, Processor
 
 
 class Note(Message):
@@ -16,7 +16,7 @@ class Note(Message):
     text: str
 
 
-class Echo:
+class Echo(Processor):
     """Writes every note once, with its place in the log as id; remembers what the runtime asked of it."""
 
     role = "echo"

@@ -10,6 +10,7 @@ def test_names_follow_the_settings() -> None:
     groups = {(acl.role, acl.name, acl.operations) for acl in acls if acl.resource == "group"}
     assert groups == {
         ("inertial", "site7-inertial", ("Read",)),
+        ("camera", "site7-camera", ("Read",)),
         ("identity", "site7-identity", ("Read",)),
         ("control", "site7-control", ("Read",)),
         ("control", "site7-identity", ("Describe",)),

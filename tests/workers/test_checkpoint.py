@@ -42,27 +42,35 @@ def test_a_commit_holds_back(processed: int, hold: int | None, marks: list[tuple
     assert commit.offset == committed
     assert json.loads(commit.metadata) == {"p": processed, "o": {"gait.samples.inertial/3": tail}}
     assert len(commit.metadata) < 4096, "brokers refuse longer metadata"
-    assert _parse_commit(commit, 0) == (committed, processed, {"gait.samples.inertial/3": tail})
+    assert _parse_commit(commit, 0) == (committed, processed, {"gait.samples.inertial/3": tail}, None)
 
 
 @pytest.mark.parametrize(
     ("commit", "begin", "expected"),
     [
-        (None, 7, (7, 7, {})),  # a new group: from the beginning of the log, all tails
-        (OffsetAndMetadata(-1, ""), 7, (7, 7, {})),  # how brokers say that there is none
-        (OffsetAndMetadata(9, ""), 7, (9, 9, {})),  # reset by an operator
-        (OffsetAndMetadata(9, "nonsense"), 7, (9, 9, {})),
-        (OffsetAndMetadata(9, "[1]"), 7, (9, 9, {})),
-        (OffsetAndMetadata(9, '{"p": 12}'), 7, (9, 9, {})),
-        (OffsetAndMetadata(9, '{"p": null, "o": {}}'), 7, (9, 9, {})),
-        (OffsetAndMetadata(9, '{"p": 12, "o": {"x/1": 4}}'), 7, (9, 12, {"x/1": 4})),
-        (OffsetAndMetadata(9, '{"p": 12, "o": {}}'), 20, (20, 20, {})),  # the log was cut off above the commit
+        (None, 7, (7, 7, {}, None)),  # a new group: from the beginning of the log, all tails
+        (OffsetAndMetadata(-1, ""), 7, (7, 7, {}, None)),  # how brokers say that there is none
+        (OffsetAndMetadata(9, ""), 7, (9, 9, {}, None)),  # reset by an operator
+        (OffsetAndMetadata(9, "nonsense"), 7, (9, 9, {}, None)),
+        (OffsetAndMetadata(9, "[1]"), 7, (9, 9, {}, None)),
+        (OffsetAndMetadata(9, '{"p": 12}'), 7, (9, 9, {}, None)),
+        (OffsetAndMetadata(9, '{"p": null, "o": {}}'), 7, (9, 9, {}, None)),
+        (OffsetAndMetadata(9, '{"p": 12, "o": {"x/1": 4}}'), 7, (9, 12, {"x/1": 4}, None)),
+        (OffsetAndMetadata(9, '{"p": 12, "o": {}, "b": {"camera": 11}}'), 7, (9, 12, {}, {"camera": 11})),  # where a stream begins
+        (OffsetAndMetadata(9, '{"p": 12, "o": {}}'), 20, (20, 20, {}, None)),  # the log was cut off above the commit
     ],
 )
 def test_commits_of_all_kinds_are_understood(
-    commit: OffsetAndMetadata | None, begin: int, expected: tuple[int, int, dict[str, int]]
+    commit: OffsetAndMetadata | None, begin: int, expected: tuple[int, int, dict[str, int], dict[str, int] | None]
 ) -> None:
     assert _parse_commit(commit, begin) == expected
+
+
+def test_a_commit_says_where_streams_begin_unless_that_is_too_long_for_kafka() -> None:
+    few, many = (Checkpoint(processed=9, resume=4, begins={f"camera-{n}": n for n in range(count)}) for count in (3, 1000))
+    assert _parse_commit(few.commit(4), 0)[3] == {"camera-0": 0, "camera-1": 1, "camera-2": 2}
+    assert _parse_commit(many.commit(4), 0) == (4, 9, {}, None)
+    assert len(many.commit(4).metadata) < 4096
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,6 +85,26 @@ async def test_a_topic_with_other_partitions(tmp_path: Path) -> None:
         finding = about(await examine(Settings(bootstrap=other.bootstrap)), "topics")
     assert (finding.state, f"topic {IMU_RAW.name} has 3 partitions, expected 12" in finding.text) == ("wrong", True)
     assert "GAITSTREAM_TOPIC_PARTITIONS" in finding.remedy
+
+
+SEALING = [
+    ({}, "note", "lie in the clear"),
+    ({"seal_key": "a AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="}, "fine", "under a"),
+    (
+        {"seal_key": "a AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "seal_accept_unsealed": True},
+        "note",
+        "values in the clear are read too",
+    ),
+    ({"seal_key": "a AAEC"}, "wrong", "32 bytes"),
+    ({"seal_key_file": "/nowhere/keys"}, "wrong", "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("given", "state", "said"), SEALING)
+async def test_whether_templates_are_sealed(given: dict[str, Any], state: str, said: str) -> None:
+    finding = about(await examine(Settings(bootstrap=NO_BROKER, **given)), "sealing")
+    assert finding.state == state and said in finding.text
+    assert "AAEC" not in finding.text
 
 
 def remove(weights: Path) -> None:

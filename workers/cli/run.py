@@ -30,6 +30,7 @@ class Role(StrEnum):
     """What `gaitstream worker` can be."""
 
     INERTIAL = "inertial"
+    CAMERA = "camera"
     IDENTITY = "identity"
     CONTROL = "control"
 
@@ -53,6 +54,7 @@ def run_async(coroutine: Coroutine[object, object, T]) -> T:
 def demo(
     context: typer.Context,
     phones: Annotated[int, typer.Option(help="Enrolled people with a phone")] = 6,
+    cameras: Annotated[int, typer.Option(help="Cameras that everybody passes; 0 is phones only", min=0)] = 2,
     strangers: Annotated[int, typer.Option(help="Walkers whom nobody enrolled")] = 2,
     still: Annotated[int, typer.Option(help="Phones lying still or riding")] = 4,
     seconds: Annotated[float, typer.Option(help="Length of the live part; 0 runs until Ctrl-C")] = 45.0,
@@ -65,7 +67,7 @@ def demo(
     with tempfile.TemporaryDirectory(prefix="gaitstream-demo-") as folder:
         overrides = {"bootstrap": f"127.0.0.1:{free_port()}", "data_dir": Path(folder), "api_port": 0}
         settings: Settings = context.obj.model_copy(update=overrides)
-        run = Demo(settings, phones=phones, strangers=strangers, still=still, seconds=seconds, seed=seed, show_logs=logs)
+        run = Demo(settings, phones=phones, cameras=cameras, strangers=strangers, still=still, seconds=seconds, seed=seed, show_logs=logs)
         raise typer.Exit(run_async(run.run()))
 
 
@@ -184,6 +186,10 @@ def _processor(settings: Settings, role: Role) -> Processor:
         from workers.inertial.worker import InertialWorker
 
         return InertialWorker(settings)
+    if role is Role.CAMERA:
+        from workers.camera.worker import CameraWorker
+
+        return CameraWorker(settings)
     from workers.identity.worker import IdentityWorker
 
     return IdentityWorker(settings)

@@ -22,7 +22,7 @@ def run(settings: Settings, *, expiry_every_s: float | None = None) -> None:
     from workers.control.guard import check_exposure
 
     check_exposure(settings)
-    asyncio.run(_topics(settings))
+    settings = asyncio.run(_topics(settings))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     app = create_app(settings, expiry_every_s=expiry_every_s or EXPIRY_EVERY_S)
@@ -30,17 +30,21 @@ def run(settings: Settings, *, expiry_every_s: float | None = None) -> None:
     worker.execute_from_commandline()
 
 
-async def _topics(settings: Settings) -> None:
-    """Create the topics before Faust could, which knows nothing of their retention; wait for a broker that is starting."""
+async def _topics(settings: Settings) -> Settings:
+    """Create the topics before Faust could, which knows nothing of their retention; wait for a broker that is starting.
+
+    Returns the settings with the number of replicas that Faust's own topic is to have.
+    """
     from aiokafka.errors import KafkaError
 
-    from streams.provision import ensure_topics
+    from streams.provision import ensure_topics, replicas_of
+    from streams.topics import COMMANDS
 
     deadline_s = time.monotonic() + BROKER_WITHIN_S
     while True:
         try:
             await ensure_topics(settings)
-            return
+            return settings.model_copy(update={"topic_replication": await replicas_of(settings, COMMANDS)})
         except (KafkaError, OSError) as error:
             if time.monotonic() > deadline_s:
                 raise

@@ -20,7 +20,7 @@ from yarl import URL
 
 from streams import metrics, topics
 from streams.clients import consumer_of
-from workers.control.enrol import EmbeddingSpace
+from workers.control.enrol import spaces_of_site
 from workers.control.executor import Executor
 from workers.control.gallery import GalleryView
 from workers.control.health import ControlHealth
@@ -43,10 +43,10 @@ def create_app(settings: Settings, *, expiry_every_s: float = EXPIRY_EVERY_S) ->
     """The application with its agent, table, timers and HTTP API."""
     app = _faust_app(settings)
     view, writer = GalleryView(settings), Writer(settings)
-    space = EmbeddingSpace.of_site(settings)
-    executor = Executor(settings, view, writer, space)
+    spaces = spaces_of_site(settings)
+    executor = Executor(settings, view, writer, spaces)
     health = ControlHealth(view, executor)
-    api = Api(settings, view, writer, health, space.name)
+    api = Api(settings, view, writer, health, {space.name for space in spaces.values()})
     retention = Retention(view, writer)
     done = app.Table("commands-done", key_type=bytes, value_type=bytes, partitions=settings.partitions(topics.COMMANDS))
     commands = app.topic(
@@ -121,7 +121,7 @@ def _faust_app(settings: Settings) -> faust.App:
         store="memory://",
         web_enabled=False,
         topic_disable_leader=True,  # nothing here needs one: timers ask through commands, which are carried out once
-        topic_replication_factor=1,
+        topic_replication_factor=settings.replication(),
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.session_timeout_s / 4,
         broker_commit_interval=0.5,

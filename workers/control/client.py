@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
@@ -14,11 +15,13 @@ from pydantic import ValidationError
 
 from streams import topics
 from streams.clients import consumer_of, partitions_of, producer_of, read_partitions
-from streams.errors import BadMessage, Misconfigured, Unavailable
-from streams.messages import AuditEntry, Command, Reply, Template
+from streams.errors import BadMessage, Misconfigured, Unavailable, UnknownSealKey
+from streams.messages import AuditEntry, Command, Reply
 from workers.control.refusal import Refusal
+from workers.gallery_records import GalleryRecords
 
 if TYPE_CHECKING:
+    from streams.messages import Template
     from streams.messages.commands import CommandKind
     from streams.settings import Settings
 
@@ -108,16 +111,22 @@ async def ask(
 
 
 async def read_gallery(settings: Settings) -> list[Template]:
-    """Every template as it stands now, by subject and template id."""
+    """Every template as it stands now, by subject and template id.  Raises UnknownSealKey when some cannot be opened."""
+    return (await read_sealed_gallery(settings))[0]
+
+
+async def read_sealed_gallery(settings: Settings) -> tuple[list[Template], dict[bytes, str | None]]:
+    """The same, and under which key each is sealed, by record key; None for one in the clear."""
+    records = GalleryRecords(settings)
     found: dict[bytes, Template] = {}
     async for record in read_partitions(settings, topics.GALLERY.name):
         found.pop(record.key, None)
-        if record.value is not None:
-            try:
-                found[record.key] = Template.from_bytes(record.value)
-            except BadMessage as error:
-                log.warning("a gallery record cannot be used", offset=record.offset, error=str(error))
-    return [found[key] for key in sorted(found)]
+        with contextlib.suppress(BadMessage, UnknownSealKey):
+            if (template := records.take(record)) is not None:
+                found[record.key] = template
+    if missing := records.missing():
+        raise missing
+    return [found[key] for key in sorted(found)], records.sealed_under
 
 
 async def known_partitions(settings: Settings, topic: topics.Topic) -> set[int]:

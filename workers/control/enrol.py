@@ -11,24 +11,26 @@ import numpy as np
 
 from models.calibration import ScoreCalibration
 from models.matching import DecisionPolicy, Gallery
-from models.matching.enrolment import already_enrolled, build_templates
+from models.matching.enrolment import DEVICE, TRACK, Limits, already_enrolled, build_templates
 from streams import topics
 from streams.errors import BadMessage
 from streams.messages import EmbeddingRecord, Template
 from streams.messages.fields import stable_id
+from streams.seal import KeyRing
 from workers.control.arguments import EnrolArguments, arguments_of
 from workers.control.gallery import Change
 from workers.control.lookup import records_of_key
 from workers.control.pairs import with_pair_maps
 from workers.control.refusal import Refusal
 from workers.identity.site import read_site
-from workers.networks import embedder_card, verifier_of
+from workers.networks import camera_embedder_card, embedder_card, verifier_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from models.inertial.verifier import PairVerifier
     from streams.messages import Command
+    from streams.messages.fields import Modality
     from streams.settings import Settings
     from workers.control.gallery import GalleryView
 
@@ -43,25 +45,43 @@ class EmbeddingSpace:
     name: str
     policy: DecisionPolicy
     verifier: PairVerifier | None
+    limits: Limits
 
     @classmethod
-    def of_site(cls, settings: Settings) -> EmbeddingSpace:
+    def of_phones(cls, settings: Settings) -> EmbeddingSpace:
         """As the identity workers use it; of the embedder only the model card is read."""
         card = embedder_card(settings)
         name = str(card["space"])
         site = read_site(settings, name)
         impostors = site.impostors() if site else None
         policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.target_fpir, settings.min_windows, site=impostors)
-        return cls(name, policy, verifier_of(settings))
+        return cls(name, policy, verifier_of(settings), DEVICE)
+
+    @classmethod
+    def of_cameras(cls, settings: Settings) -> EmbeddingSpace:
+        """The same for tracks of cameras."""
+        card = camera_embedder_card(settings)
+        policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.camera_target_fpir, settings.min_windows)
+        return cls(str(card["space"]), policy, None, TRACK)
 
 
-async def enrol(settings: Settings, command: Command, view: GalleryView, space: EmbeddingSpace) -> Change:
+Spaces = dict["Modality", EmbeddingSpace]
+
+
+def spaces_of_site(settings: Settings) -> Spaces:
+    """One space per modality."""
+    return {"inertial": EmbeddingSpace.of_phones(settings), "camera": EmbeddingSpace.of_cameras(settings)}
+
+
+async def enrol(settings: Settings, command: Command, view: GalleryView, spaces: Spaces) -> Change:
     """New templates of the command's subject.  Raises Refusal in words: too little walking, two people, enrolled as somebody else."""
     wanted = arguments_of(command, EnrolArguments)
     records = await embeddings_of(settings, wanted)
-    _check_space(wanted, records, space.name)
+    modality, space = _space_of(wanted, records, spaces)
     vectors_ND = np.stack([np.asarray(record.vector, np.float32) for record in records])
-    result = build_templates(vectors_ND, [record.quality for record in records], [record.start_ns for record in records])
+    result = build_templates(
+        vectors_ND, [record.quality for record in records], [record.start_ns for record in records], limits=space.limits
+    )
     if result.reasons:
         why = "too_little_walking" if result.reasons[0].startswith(("too little", "poor signal")) else "two_people"
         raise Refusal("; ".join(result.reasons), why)
@@ -76,6 +96,7 @@ async def enrol(settings: Settings, command: Command, view: GalleryView, space: 
         Template(
             subject=command.subject,
             template_id=f"{prefix}-{index}",
+            modality=modality,
             space=space.name,
             vector=np.asarray(new.vector_D, np.float32),
             quality=float(new.quality),
@@ -106,7 +127,8 @@ async def enrol(settings: Settings, command: Command, view: GalleryView, space: 
     return Change(written=written, erased=before if wanted.replace else [], result=answer)
 
 
-def _check_space(wanted: EnrolArguments, records: list[EmbeddingRecord], space: str) -> None:
+def _space_of(wanted: EnrolArguments, records: list[EmbeddingRecord], by_modality: Spaces) -> tuple[Modality, EmbeddingSpace]:
+    """The site's space that the records are in.  Raises Refusal."""
     if not records:
         text = f"no walking of {wanted.stream_key} is known in that time (none of the windows that are needed); devices are named as they publish"
         raise Refusal(text, "too_little_walking")
@@ -114,11 +136,14 @@ def _check_space(wanted: EnrolArguments, records: list[EmbeddingRecord], space: 
     if len(spaces) > 1:
         text = f"the walking of {wanted.stream_key} in that time is in {len(spaces)} spaces ({', '.join(sorted(spaces))}): choose a shorter time"
         raise Refusal(text, "mixed_spaces")
-    if spaces != {space}:
-        text = f"the walking of {wanted.stream_key} is in space {spaces.pop()}, this site embeds in {space}: let them walk again"
+    modality = records[0].modality
+    space = by_modality[modality]
+    if spaces != {space.name}:
+        text = f"the walking of {wanted.stream_key} is in space {spaces.pop()}, this site embeds in {space.name}: let them walk again"
         raise Refusal(text, "other_space")
     if len({len(record.vector) for record in records}) > 1 or not all(usable(record) for record in records):
         raise Refusal(f"embeddings of {wanted.stream_key} are not vectors of one length, finite and of length 1", "mixed_spaces")
+    return modality, space
 
 
 def usable(record: EmbeddingRecord) -> bool:
@@ -150,10 +175,11 @@ async def _newest(settings: Settings, stream_key: str) -> int:
 
 async def _found(settings: Settings, stream_key: str, since_ns: int | None) -> list[EmbeddingRecord]:
     """Embeddings of a stream that reached the broker since a time, each once."""
+    ring = KeyRing(settings)
     found: dict[str, EmbeddingRecord] = {}
     for record in await records_of_key(settings, topics.EMBEDDINGS, stream_key, since_ns):
         try:
-            embedding = EmbeddingRecord.from_bytes(record.value)
+            embedding = EmbeddingRecord.from_bytes(ring.open(topics.EMBEDDINGS.name, record.key, record.value))
         except BadMessage:
             continue  # not a pipeline's; it enrols nobody
         found[embedding.id] = embedding

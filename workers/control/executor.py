@@ -22,15 +22,16 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from streams import metrics, topics
-from streams.errors import BadMessage, ProcessingFailed, Refused, Unavailable
+from streams.errors import BadMessage, Misconfigured, ProcessingFailed, Refused, Unavailable
 from streams.messages import Command, Reply
 from workers.control import operations
 from workers.control.arguments import EraseArguments, arguments_of
-from workers.control.enrol import EmbeddingSpace, enrol
+from workers.control.enrol import Spaces, enrol
 from workers.control.gallery import Change, GalleryView
 from workers.control.history import find_reply, has_letter, was_audited
 from workers.control.receipt import write_receipt
 from workers.control.refusal import Refusal
+from workers.control.reseal import reseal
 from workers.control.writer import Writer
 
 if TYPE_CHECKING:
@@ -44,14 +45,20 @@ RETRY_AFTER_S = 1.0
 SWEEP_EVERY_S = 3600.0
 MOST_PLACES = 20
 """Repetitions of one command whose answers are remembered."""
-OPERATIONS = {"rename": operations.rename, "merge": operations.merge, "consent": operations.consent, "erase": operations.erase}
+OPERATIONS = {
+    "rename": operations.rename,
+    "merge": operations.merge,
+    "consent": operations.consent,
+    "erase": operations.erase,
+    "reseal": reseal,
+}
 
 
 class Executor:
     """`handle` takes a message of `gait.commands` and returns when it is answered; it raises nothing but cancellation."""
 
-    def __init__(self, settings: Settings, view: GalleryView, writer: Writer, space: EmbeddingSpace) -> None:
-        self.settings, self.view, self._writer, self._space = settings, view, writer, space
+    def __init__(self, settings: Settings, view: GalleryView, writer: Writer, spaces: Spaces) -> None:
+        self.settings, self.view, self._writer, self._spaces = settings, view, writer, spaces
         self.busy_since_s: float | None = None
         self.ours_from: dict[int, int] = {}
         """By partition: messages before this offset may have been handled by an earlier owner."""
@@ -113,7 +120,7 @@ class Executor:
             return _reply(command, result=await self._effect(command))
         except Refusal as error:
             return _reply(command, error=str(error), result={"reason": error.why})
-        except Refused as error:
+        except (Refused, Misconfigured) as error:  # Misconfigured: embeddings under a key that is not given here
             return _reply(command, error=str(error), result={"reason": error.reason})
         except (KafkaError, Unavailable, OSError):
             raise
@@ -142,7 +149,7 @@ class Executor:
 
     async def _change(self, command: Command, *, resuming: bool) -> Change:
         if command.kind == "enrol":
-            return await enrol(self.settings, command, self.view, self._space)
+            return await enrol(self.settings, command, self.view, self._spaces)
         return OPERATIONS[command.kind](command, self.view, resuming=resuming)
 
     async def _with_receipt(self, command: Command, result: dict[str, Any]) -> dict[str, Any]:

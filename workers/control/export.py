@@ -1,6 +1,7 @@
 """The gallery for people and for files: summaries, JSON lines out, JSON lines in.
 
-Vectors never travel in commands or replies, which are kept for days: an import writes templates straight to the gallery topic.
+Vectors never travel in commands or replies, which are kept for days: an import writes templates straight to the gallery topic, sealed where
+the installation has a key.  Files are never sealed: they are for another installation, or for the time when the keys are lost.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from streams import topics
 from streams.clients import producer_of
 from streams.errors import Refused
 from streams.messages import AuditEntry, Template
+from streams.seal import KeyRing
 from workers.control.client import known_partitions
 
 if TYPE_CHECKING:
@@ -69,8 +71,8 @@ def export_lines(templates: Iterable[Template]) -> list[str]:
     return [head, *lines]
 
 
-def parse_lines(text: str, space: str | None) -> list[Template]:
-    """Templates from an export.  Raises Refused that names the line; `space` None takes any space (they match nothing until it is used)."""
+def parse_lines(text: str, spaces: set[str] | None) -> list[Template]:
+    """Templates from an export.  Raises Refused that names the line; `spaces` None takes any space (they match nothing until it is used)."""
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         raise Refused("there are no templates in the import")
@@ -80,8 +82,10 @@ def parse_lines(text: str, space: str | None) -> list[Template]:
     templates: dict[bytes, Template] = {}
     for number, line in lines[1:]:
         template = _template(number, _json(number, line))
-        if space is not None and template.space != space:
-            raise Refused(f"line {number} is of space {template.space}, this site embeds in {space}: enrol again, or force")
+        if spaces is not None and template.space not in spaces:
+            raise Refused(
+                f"line {number} is of space {template.space}, this site embeds in {' and '.join(sorted(spaces))}: enrol again, or force"
+            )
         templates[template.key] = template
     if len(templates) != head.get("templates"):
         raise Refused(f"the export says {head.get('templates')} templates, {len(templates)} are here: it is cut short or was changed")
@@ -92,11 +96,13 @@ def parse_lines(text: str, space: str | None) -> list[Template]:
 
 async def import_templates(settings: Settings, templates: list[Template], actor: str) -> None:
     """Write templates to the gallery, note it in the audit trail.  Doing it again changes nothing.  Raises Misconfigured or KafkaError."""
+    ring = KeyRing(settings)
     await known_partitions(settings, topics.GALLERY)
     producer = producer_of(settings)
     await producer.start()
     try:
-        await asyncio.gather(*[await producer.send(topics.GALLERY.name, t.to_bytes(), key=t.key) for t in templates])
+        rows = [(t.key, ring.seal(topics.GALLERY.name, t.key, t.to_bytes())) for t in templates]
+        await asyncio.gather(*[await producer.send(topics.GALLERY.name, value, key=key) for key, value in rows])
         subjects = sorted({t.subject for t in templates})
         entries = [AuditEntry(actor=actor, action="import", subject=s, outcome="done", at_ns=time.time_ns()) for s in subjects]
         await asyncio.gather(*[await producer.send(topics.AUDIT.name, e.to_bytes(), key=actor.encode()) for e in entries])

@@ -18,15 +18,15 @@ import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from streams import metrics, topics
+from streams import topics
 from streams.clients import consumer_of
-from streams.errors import BadMessage, Refused, Unavailable
-from streams.messages import Template
-from streams.messages.gallery import split_template_key
+from streams.errors import BadMessage, Refused, Unavailable, UnknownSealKey
+from workers.gallery_records import GalleryRecords
 
 if TYPE_CHECKING:
     from aiokafka import ConsumerRecord
 
+    from streams.messages import Template
     from streams.settings import Settings
 
 log = structlog.get_logger()
@@ -35,6 +35,11 @@ GALLERY = TopicPartition(topics.GALLERY.name, 0)
 """One partition: a command's records lie in one batch, which the broker stores whole or not at all."""
 
 COMMAND_HEADER, RESULT_HEADER, LAST_HEADER, NUDGE_HEADER = "gaitstream-command", "gaitstream-result", "gaitstream-last", "gaitstream-nudge"
+
+NUDGE_KEY = b"(nobody)/(nudge)"
+"""Key of the tombstone that is written after templates were sealed under another key."""
+
+MISSING = object()
 
 MOST_EFFECTS = 20_000
 """Commands remembered: far more than can be delivered again after a crash."""
@@ -69,19 +74,23 @@ class GalleryView:
         self.loaded = False
         self.last_round_s = time.monotonic()
         self.tombstone: tuple[bytes, int] | None = None
+        """Key of a tombstone, and the time of the newest record that left something behind which must leave the disk."""
         self.newest_ms = 0
+        self.records = GalleryRecords(settings)
         self._position = 0
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Read to the present end, then follow in the background.  Raises KafkaError."""
+        """Read to the present end, then follow in the background.  Raises KafkaError, or UnknownSealKey when templates cannot be opened."""
         self._consumer = consumer_of(self.settings)
         await self._consumer.start()
         self._consumer.assign([GALLERY])
         await self._consumer.seek_to_beginning(GALLERY)
         self._task = asyncio.create_task(self._follow())
-        await self.caught_up()
+        await self._read_to_end()
+        if missing := self.records.missing():
+            raise missing
         self.loaded = True
 
     async def stop(self) -> None:
@@ -91,7 +100,15 @@ class GalleryView:
         await self._consumer.stop()
 
     async def caught_up(self) -> None:
-        """Wait until everything that lies in the topic now is known here.  Raises KafkaError or Unavailable."""
+        """Wait until everything that lies in the topic now is known here.
+
+        Raises KafkaError, or Unavailable: also while templates cannot be opened, for whoever was erased then would not be known whole.
+        """
+        await self._read_to_end()
+        if missing := self.records.missing():
+            raise Unavailable(str(missing))
+
+    async def _read_to_end(self) -> None:
         end = (await self._consumer.end_offsets([GALLERY]))[GALLERY]
         try:
             async with asyncio.timeout(CATCH_UP_S), self._moved:
@@ -116,6 +133,8 @@ class GalleryView:
                 for records in (await self._consumer.getmany(timeout_ms=500)).values():
                     for record in records:
                         self._take(record)
+                for record in self.records.due():
+                    self._open(record)
                 position = await self._consumer.position(GALLERY)
             except KafkaError as error:
                 log.warning("reading the gallery failed, trying again", error=repr(error))
@@ -131,22 +150,28 @@ class GalleryView:
         headers = dict(record.headers)
         self.newest_ms = max(self.newest_ms, record.timestamp)
         self._note(headers)
-        try:
-            split_template_key(record.key)
+        before = self.records.sealed_under.get(record.key, MISSING)
+        if self._open(record) and NUDGE_HEADER not in headers:
             if record.value is None:
-                self.templates.pop(record.key, None)
-                if NUDGE_HEADER not in headers:
-                    self.tombstone = (record.key, record.timestamp)
-            else:
-                template = Template.from_bytes(record.value)
-                if template.key != record.key:
-                    raise BadMessage(f"the key must be {template.key!r}, got {record.key!r}", reason="schema")
-                self.templates[record.key] = template
-        except BadMessage as error:
-            # Whoever wrote it, it matches nobody: left out and counted.  The record before it under this key no longer holds either.
+                self.tombstone = (record.key, record.timestamp)
+            elif before not in (MISSING, self.records.sealed_under.get(record.key)):
+                self.tombstone = (NUDGE_KEY, record.timestamp)
+
+    def _open(self, record: ConsumerRecord) -> bool:
+        """Take over what a record says of its template; whether it could be used."""
+        try:
+            template = self.records.take(record)
+        except BadMessage:
+            # Left out; the record before it under this key no longer holds either.
             self.templates.pop(record.key, None)
-            metrics.DEAD_LETTERS.labels(topics.GALLERY.name, error.why).inc()
-            log.error("a gallery record cannot be used", offset=record.offset, error=str(error))
+            return False
+        except UnknownSealKey:
+            return False  # it waits for its key
+        if template is None:
+            self.templates.pop(record.key, None)
+        else:
+            self.templates[record.key] = template
+        return True
 
     def _note(self, headers: dict[str, bytes]) -> None:
         command_id = headers.get(COMMAND_HEADER, b"").decode("utf-8", "replace")

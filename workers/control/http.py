@@ -42,8 +42,8 @@ class Api:
     What takes seconds with 100,000 templates runs in a thread: the event loop also keeps the group membership.
     """
 
-    def __init__(self, settings: Settings, view: GalleryView, writer: Writer, health: ControlHealth, space: str) -> None:
-        self.settings, self._view, self._writer, self._health, self._space = settings, view, writer, health, space
+    def __init__(self, settings: Settings, view: GalleryView, writer: Writer, health: ControlHealth, spaces: set[str]) -> None:
+        self.settings, self._view, self._writer, self._health, self._spaces = settings, view, writer, health, spaces
         self._guard = Guard(settings)
         self._stack = AsyncExitStack()
         self._correspondent = Correspondent(settings)
@@ -72,6 +72,7 @@ class Api:
                 web.get("/api/subjects", self._subjects),
                 web.get("/api/subjects/{subject}", self._subject),
                 web.delete("/api/subjects/{subject}", self._erase),
+                web.post("/api/subjects/{subject}/reseal", self._reseal),
                 web.post("/api/subjects/{subject}/{kind:rename|merge|consent}", self._change),
                 web.post("/api/enrol", self._enrol),
                 web.get("/api/export", self._export),
@@ -81,7 +82,7 @@ class Api:
                 web.post("/api/deadletters/replay", self._replay),
             ]
         )
-        Page(self.settings, self._looked).add_to(app)
+        Page(self.settings, self._looked, self._guard.actor).add_to(app)
         return app
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -118,6 +119,9 @@ class Api:
         kind: Any = request.match_info["kind"]
         return await self._command(request, kind, _subject_of(request), await json_body(request, MAX_BODY_BYTES))
 
+    async def _reseal(self, request: web.Request) -> web.Response:
+        return await self._command(request, "reseal", _subject_of(request), {})
+
     async def _enrol(self, request: web.Request) -> web.Response:
         arguments = await json_body(request, MAX_BODY_BYTES)
         subject = arguments.pop("subject", None)
@@ -132,8 +136,8 @@ class Api:
         return web.Response(text="".join(line + "\n" for line in lines), content_type="application/x-ndjson")
 
     async def _import(self, request: web.Request) -> web.Response:
-        space = None if request.query.get("force") == "true" else self._space
-        templates = await asyncio.to_thread(parse_lines, await text_body(request, MAX_IMPORT_BYTES), space)
+        spaces = None if request.query.get("force") == "true" else self._spaces
+        templates = await asyncio.to_thread(parse_lines, await text_body(request, MAX_IMPORT_BYTES), spaces)
         await import_templates(self.settings, templates, self._guard.actor(request))
         await self._view.caught_up()
         return web.json_response({"templates": len(templates), "subjects": len({t.subject for t in templates})})

@@ -1,4 +1,4 @@
-"""What the operator's page shows as it happens: identity and walking events of the last minute, then every new one.
+"""What the operator's page shows as it happens: identity and walking events of the last minute, then every new one; and cameras.
 
 The topics are read only while somebody watches, and a viewer gets the newest event of each stream a few times a second: thousands of
 walkers cost the control plane and the page a bounded amount of work.
@@ -19,6 +19,7 @@ from streams import topics
 from streams.clients import consumer_of, partitions_of
 from streams.errors import BadMessage
 from streams.messages import IdentityEvent, WalkingEvent
+from workers.control.cameras import CameraFeed
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -82,6 +83,7 @@ class LiveFeed:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.cameras = CameraFeed(settings, self._put)
         self._viewers: set[Viewer] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -93,6 +95,9 @@ class LiveFeed:
         if self._task is not None:  # the newcomer, too, sees the last minute
             self._task.cancel()
         self._task = asyncio.create_task(self._read())
+        self.cameras.start()
+        for row in self.cameras.rows():
+            viewer.put(row)
         try:
             yield viewer
         finally:
@@ -100,6 +105,7 @@ class LiveFeed:
             if not self._viewers and self._task is not None:
                 self._task.cancel()
                 self._task = None
+                self.cameras.stop()
 
     def close(self) -> None:
         """Let every viewer go."""
@@ -141,6 +147,11 @@ class LiveFeed:
             row = identity_row(record) if record.topic == topics.IDENTITY_EVENTS.name else walking_row(record)
         except BadMessage:
             return  # not ours: anybody may write to a topic
+        self._put(row)
+        if row["kind"] == "identity" and row["modality"] == "camera":
+            self.cameras.name(row)
+
+    def _put(self, row: dict[str, Any]) -> None:
         for viewer in self._viewers:
             viewer.put(row)
 
@@ -152,6 +163,7 @@ def identity_row(record: ConsumerRecord) -> dict[str, Any]:
         "kind": "identity",
         "stream": event.stream_key,
         "modality": event.modality,
+        "camera": event.camera_id,
         "bout": event.bout_id,
         "at_ms": event.end_ns // 1_000_000,
         "decision": event.decision,
@@ -176,6 +188,7 @@ def walking_row(record: ConsumerRecord) -> dict[str, Any]:
         "kind": "walking",
         "stream": event.stream_key,
         "modality": event.modality,
+        "camera": event.stream_key.rpartition(":")[0] if event.modality == "camera" else None,  # tracks are named `camera:track`
         "bout": event.bout_id,
         "at_ms": event.end_ns // 1_000_000,
         "state": event.kind,

@@ -16,6 +16,8 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from streams import topics
 from streams.clients import read_partitions
+from streams.errors import BadMessage, UnknownSealKey
+from streams.seal import KeyRing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,13 +26,22 @@ if TYPE_CHECKING:
 
     from streams.settings import Settings
 
-STREAM_TOPICS = (topics.IMU_RAW, topics.SAMPLES_INERTIAL, topics.EMBEDDINGS, topics.WALKING_EVENTS)
-"""Keyed by device: a record is the person's when it lies in the time of one of their templates."""
+STREAM_TOPICS = (
+    topics.IMU_RAW,
+    topics.CAMERA_FRAMES,
+    topics.CAMERA_PEOPLE,
+    topics.SAMPLES_INERTIAL,
+    topics.SAMPLES_CAMERA,
+    topics.EMBEDDINGS,
+    topics.WALKING_EVENTS,
+)
+"""Keyed by device, camera or track: a record is the person's when it lies in the time of one of their templates.  A picture shows whoever
+was in view then, so every picture of that camera and time counts."""
 
 NAMING_TOPICS = (topics.IDENTITY_EVENTS, topics.COMMANDS, topics.REPLIES, topics.AUDIT, topics.DEAD_LETTER)
 """A record is the person's when any text in it is one of their names."""
 
-CUT_BEHIND = {topics.SAMPLES_INERTIAL.name: "identity", topics.EMBEDDINGS.name: None}
+CUT_BEHIND = {topics.SAMPLES_INERTIAL.name: "identity", topics.SAMPLES_CAMERA.name: "identity", topics.EMBEDDINGS.name: None}
 """What may be cut, and whose committed position must not be passed: samples that were not embedded yet belong to others."""
 
 REASONS = {
@@ -50,14 +61,17 @@ class Search:
     deadline_s: float
     needles: list[bytes] = field(init=False)
     keys: set[bytes] = field(init=False)
+    ring: KeyRing = field(kw_only=True)
 
     def __post_init__(self) -> None:
         self.needles = [msgpack.packb(name) for name in self.names]
+        self.stretches += [(key.rpartition(":")[0], a, b) for key, a, b in self.stretches if ":" in key]  # a track, and its camera
         self.keys = {key.encode() for key, _, _ in self.stretches}
 
     def from_stream(self, key: bytes | None, fields: dict[str, Any]) -> bool:
         """Whether a record of a device's stream lies in one of the stretches."""
-        start, end = fields.get("start_ns"), fields.get("end_ns", fields.get("start_ns"))
+        start = fields.get("start_ns", fields.get("time_ns"))
+        end = fields.get("end_ns", start)
         if not isinstance(start, int) or not isinstance(end, int):
             return False
         return any(key == stream.encode() and start <= to_ns and end >= from_ns for stream, from_ns, to_ns in self.stretches)
@@ -73,9 +87,9 @@ async def write_receipt(
     settings: Settings, subject: str, stretches: Iterable[Iterable[Any]], *, scan_s: float, cut: bool
 ) -> list[dict[str, Any]]:
     """One row per topic; the person's templates are erased already.  Raises KafkaError."""
-    rows = [tuple(row) for row in stretches]
-    search = Search({subject}, [(str(k), int(a), int(b)) for k, a, b in rows], time.monotonic() + scan_s)
-    search = Search(await former_names(settings, subject), search.stretches, search.deadline_s)
+    deadline_s, rows = time.monotonic() + scan_s, [tuple(row) for row in stretches]
+    names = await former_names(settings, subject)
+    search = Search(names, [(str(k), int(a), int(b)) for k, a, b in rows], deadline_s, ring=KeyRing(settings))
     receipt = [await _gallery_row(settings, search)]
     for topic in STREAM_TOPICS:
         receipt.append(await _row(settings, topic, search, cut=cut and topic.name in CUT_BEHIND))
@@ -155,6 +169,11 @@ def _theirs(search: Search, record: ConsumerRecord, *, by_stream: bool) -> bool:
     if by_stream or record.key in search.keys:
         if record.key not in search.keys:
             return False
+        if record.topic == topics.EMBEDDINGS.name:
+            try:
+                value = search.ring.open(record.topic, record.key, value)
+            except (BadMessage, UnknownSealKey):
+                return True  # of that device and nobody can tell when: counts as theirs
         fields = _unpacked(value)
         if isinstance(fields, dict) and search.from_stream(record.key, fields):
             return True

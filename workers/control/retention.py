@@ -48,7 +48,8 @@ class Retention:
 
     async def _nudge(self, now_ms: int) -> None:
         """A broker closes a segment when something is appended after its time, and compacts closed segments only: where nobody enrols after
-        an erasure, the erased values would stay on disk.  So the last tombstone is repeated once its segment is due."""
+        an erasure, the erased values would stay on disk.  So the last tombstone is repeated once its segment is due; where templates were
+        sealed under another key, what lay there before leaves in the same way."""
         if self._view.tombstone is None:
             return
         key, erased_ms = self._view.tombstone

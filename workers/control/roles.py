@@ -2,7 +2,7 @@
 
 viewer    watches events and sees who is enrolled
 operator  enrols, renames, merges, erases, answers dead letters
-admin     everything: takes the gallery out and brings one in, reads the audit trail
+admin     everything: takes the gallery out and brings one in, seals it under a new key, reads the audit trail
 """
 
 from __future__ import annotations
@@ -35,8 +35,10 @@ LEAST_ROLE: dict[tuple[str, str], Role] = {
     ("GET", "/api/subjects"): Role.VIEWER,
     ("GET", "/api/subjects/{subject}"): Role.VIEWER,
     ("GET", "/api/live"): Role.VIEWER,
+    ("GET", "/api/cameras/picture"): Role.VIEWER,
     ("POST", "/api/enrol"): Role.OPERATOR,
     ("POST", "/api/subjects/{subject}/{kind}"): Role.OPERATOR,
+    ("POST", "/api/subjects/{subject}/reseal"): Role.ADMIN,
     ("DELETE", "/api/subjects/{subject}"): Role.OPERATOR,
     ("GET", "/api/deadletters"): Role.OPERATOR,
     ("POST", "/api/deadletters/replay"): Role.OPERATOR,

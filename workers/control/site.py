@@ -14,6 +14,7 @@ from streams import topics
 from streams.clients import read_partitions
 from streams.errors import BadMessage, Refused
 from streams.messages import EmbeddingRecord
+from streams.seal import KeyRing
 from workers.identity.site import SiteCalibration, SiteSpaceEntry
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 
 async def walks_of(settings: Settings, templates: Iterable[Template], space: str) -> dict[str, list[Float32]]:
-    """By person the window embeddings (W, D) behind each template, oldest first, as far as the broker retains them."""
+    """By person the window embeddings (W, D) behind each template, oldest first, as far as the broker retains them.
+
+    Raises UnknownSealKey when they cannot be opened.
+    """
+    ring = KeyRing(settings)
     wanted: dict[bytes, list[Template]] = defaultdict(list)
     for template in templates:
         if template.space == space:
@@ -35,7 +40,7 @@ async def walks_of(settings: Settings, templates: Iterable[Template], space: str
         if record.key not in wanted:
             continue
         try:
-            embedding = EmbeddingRecord.from_bytes(record.value)
+            embedding = EmbeddingRecord.from_bytes(ring.open(topics.EMBEDDINGS.name, record.key, record.value))
         except BadMessage:
             continue  # not a pipeline's
         for template in wanted[record.key]:

@@ -11,6 +11,7 @@ from streams import metrics, topics
 from streams.clients import producer_of
 from streams.deadletter import letter_headers
 from streams.messages import AuditEntry
+from streams.seal import KeyRing
 from workers import __version__
 from workers.control.gallery import COMMAND_HEADER, GALLERY, LAST_HEADER, NUDGE_HEADER, RESULT_HEADER, Change
 
@@ -33,6 +34,7 @@ class Writer:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._letter_partitions = settings.partitions(topics.DEAD_LETTER)
+        self._ring = KeyRing(settings)
 
     async def start(self) -> None:
         """Connect."""
@@ -45,7 +47,8 @@ class Writer:
 
     async def change_gallery(self, command_id: str, change: Change) -> None:
         """Write a change as few whole batches; the headers make the gallery the journal of the command."""
-        rows: list[tuple[bytes, bytes | None]] = [(t.key, t.to_bytes()) for t in change.written]
+        self._ring.refresh()
+        rows: list[tuple[bytes, bytes | None]] = [(t.key, self._ring.seal(GALLERY.topic, t.key, t.to_bytes())) for t in change.written]
         rows += [(key, None) for key in change.erased]
         first: Headers = [(COMMAND_HEADER, command_id.encode()), (RESULT_HEADER, msgpack.packb(change.result))]
         batch = self._producer.create_batch()

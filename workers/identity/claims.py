@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from models.types import Float32
-    from streams.messages import Template
+    from streams.messages import GaitSample, Template
     from streams.messages.events import Verification
 
 PROBE_WINDOWS = TEMPLATE_WINDOWS
@@ -62,6 +62,14 @@ class PairClaims:
         own.pop(template_id, None)
         if not own:
             self._templates.pop(subject, None)
+
+    def maps_of(self, samples: Sequence[GaitSample]) -> dict[int, Float32]:
+        """What the network compares of the windows that claim somebody, by position in the batch; one batch over all devices."""
+        claims = [b for b, sample in enumerate(samples) if sample.claimed_subject is not None]
+        if not claims:
+            return {}
+        maps_BSF = self.verifier.maps(np.stack([np.asarray(samples[b].samples, np.float32) for b in claims]))
+        return dict(zip(claims, maps_BSF.copy(), strict=True))
 
     def verify(self, subject: str, probe: Sequence[Float32], windows: int, now_ns: int) -> tuple[Verification, float]:
         """Verdict and score of the best template that has not expired.  probe: maps (S, F) of the last windows of `windows` in all."""

@@ -15,8 +15,8 @@ from models.matching.evidence import EVIDENCE_WINDOWS
 from workers.identity.claims import Maps, no_maps
 
 if TYPE_CHECKING:
-    from streams.messages import GaitSample
     from streams.messages.events import Decision
+    from streams.messages.sample import Sample
     from workers.processor import Incoming
 
 Evidence = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]
@@ -54,7 +54,7 @@ class Walk:
         self.offsets: deque[int] = deque(maxlen=EVIDENCE_WINDOWS)
         self.maps: Maps = no_maps()  # where a pair network checks claims
 
-    def add(self, incoming: Incoming, sample: GaitSample, vector_D: NDArray[np.float32], quality: float) -> None:
+    def add(self, incoming: Incoming, sample: Sample, vector_D: NDArray[np.float32], quality: float) -> None:
         """The bout's next window; another bout begins anew."""
         if sample.bout_id != self.bout_id:
             self.bout_id, self.named, self.windows = sample.bout_id, None, 0

@@ -27,7 +27,7 @@ from workers.inertial.grid import Grid
 from workers.inertial.ordering import Ordering, Piece
 from workers.inertial.two_step import BACK_SAMPLES, TWO_STEP_CUT, two_step_samples_of
 from workers.networks import extractor_of
-from workers.processor import Outcome, Output
+from workers.processor import Outcome, Output, Processor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ class Device:
         self.previous_mean = 0.0
 
 
-class InertialWorker:
+class InertialWorker(Processor):
     """See the module; implements `workers.processor.Processor`."""
 
     role = "inertial"
@@ -123,7 +123,7 @@ class InertialWorker:
                 outcome.letters.append((incoming, error))
                 continue
             if pieces is None:
-                outcome.repeated += 1
+                outcome.repeated[incoming.at.topic] += 1
             elif pieces:
                 device.queue.extend(pieces)
                 busy[device.slot] = device

@@ -55,7 +55,11 @@ def _described(broker: BrokerState, resource: DescribeConfigsResource) -> Descri
     elif resource.resource_type == _TOPIC:
         error = ErrorCode.unknown_topic_or_partition
     elif resource.resource_type == _BROKER and resource.resource_name in ("", str(NODE_ID)):
-        values = {"broker.id": str(NODE_ID), "auto.create.topics.enable": str(broker.auto_create_topics).lower()}
+        values = {
+            "broker.id": str(NODE_ID),
+            "auto.create.topics.enable": str(broker.auto_create_topics).lower(),
+            "default.replication.factor": "1",
+        }
         entries = [(name, value, _FROM_STATIC, _STRING) for name, value in values.items()]
     else:
         error, message = ErrorCode.invalid_request, f"no resource of type {resource.resource_type} named {resource.resource_name!r}"

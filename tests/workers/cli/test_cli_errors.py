@@ -26,8 +26,8 @@ def run(arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         (["push", "imu", "absent.npz"], 1, "absent.npz: no such file"),
         (["deadletter", "show", "x"], 1, "PARTITION:OFFSET"),
         (["models", "show", "nothing"], 1, "there are walk-tcn, gait-tcn"),
-        (["up", "--roles", "inertial,camera"], 2, "camera"),  # a role that does not exist is refused, not left out
-        (["worker", "camera"], 2, "camera"),
+        (["up", "--roles", "inertial,radar"], 2, "radar"),  # a role that does not exist is refused, not left out
+        (["worker", "radar"], 2, "radar"),
         (["watch", "--from", "noon"], 2, "noon"),
         (["nothing"], 2, "nothing"),
         (["broker", "--data", "broker", "--host", "0.0.0.0", "--port", "0"], 1, "loopback"),

@@ -70,7 +70,7 @@ def test_passwords_and_tokens_are_secrets() -> None:
     looks_secret = [
         name
         for name in Settings.model_fields
-        if any(word in name for word in ("password", "token", "secret")) and not name.endswith("_file")
+        if any(word in name for word in ("password", "token", "secret", "_key")) and not name.endswith("_file")
     ]
     assert SECRETS == looks_secret != []
 

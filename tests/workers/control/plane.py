@@ -28,7 +28,7 @@ from workers.control.enrol import EmbeddingSpace
 DIM = 64
 HOP_NS = 1_280_000_000
 WINDOW_NS = 2_560_000_000
-SPACE = EmbeddingSpace.of_site(Settings()).name
+SPACE = EmbeddingSpace.of_phones(Settings()).name
 
 T = TypeVar("T")
 

@@ -76,7 +76,7 @@ def test_any_token_lets_the_api_leave_loopback(tmp_path: Path) -> None:
 
 def application(settings: Settings) -> web.Application:
     """The API's own routes and guard; each handler answers with the actor instead of its work, which needs no broker here."""
-    api = Api(settings, *[None] * 3, space="s")  # type: ignore[arg-type, misc]
+    api = Api(settings, *[None] * 3, spaces={"s"})  # type: ignore[arg-type, misc]
     guard = Guard(settings)
 
     async def done(request: web.Request) -> web.Response:

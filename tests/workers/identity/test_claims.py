@@ -105,17 +105,21 @@ async def enrolled(settings: Settings, bootstrap: str, walks: dict[str, list[Gai
 
 def test_claims_by_pairs(settings: Settings, samples: dict[str, list[GaitSample]], tmp_path: Path) -> None:
     worker = IdentityWorker(settings)
-    worker._load()
-    assert worker._pairs is not None
+    worker.load()
+    assert worker.recognisers[SAMPLES_INERTIAL.name].pairs is not None
     enrol = {person: walk_of(samples, person, 8) for person in ("ms13", "ms16")}
     templates = []
     for person, walk in enrol.items():
         mean = np.mean(embeddings(worker, walk), axis=0)
-        templates.append(template(person, worker._embedder.space, (mean / np.linalg.norm(mean)).astype(np.float32), walk))
+        templates.append(
+            template(
+                person, worker.recognisers[SAMPLES_INERTIAL.name].embedder.space, (mean / np.linalg.norm(mean)).astype(np.float32), walk
+            )
+        )
     with BrokerProcess("embedded", tmp_path / "broker") as broker:
         written = asyncio.run(enrolled(settings, broker.bootstrap, enrol, templates))
     for offset, t in enumerate([*written, templates[0].model_copy(update={"subject": "without-maps"})]):
-        worker._feed.changes.put((offset, t.subject, t.template_id, Template.from_bytes(t.to_bytes())))
+        worker.feed.changes.put((offset, t.subject, t.template_id, Template.from_bytes(t.to_bytes())))
 
     probe = walk_of(samples, "ms13", 15)
     own, other = ask(worker, probe, "ms13", 64), ask(worker, probe, "ms16", 64)
@@ -125,12 +129,12 @@ def test_claims_by_pairs(settings: Settings, samples: dict[str, list[GaitSample]
     assert [verdict for verdict, _ in by_batches] == [verdict for verdict, _ in own]
     np.testing.assert_allclose([score for _, score in by_batches], [score for _, score in own], atol=1e-3)
 
-    verifier = worker._pairs.verifier
+    verifier = worker.recognisers[SAMPLES_INERTIAL.name].pairs.verifier
     maps_WSF = verifier.maps(np.stack([np.asarray(sample.samples, np.float32) for sample in probe[:4]]))
     expected = verifier.accept(np.asarray(written[0].pair_maps, np.float32), maps_WSF)
     assert own[3][1] == pytest.approx(expected, abs=1e-3), "the last four windows against what the template keeps"
 
     assert {verdict for verdict, _ in ask(worker, probe, "nobody", 64)} == {"not_enrolled"}
     assert {verdict for verdict, _ in ask(worker, probe, "without-maps", 64)} == {"not_enrolled"}
-    worker._feed.changes.put((9, "ms13", "0", None))
+    worker.feed.changes.put((9, "ms13", "0", None))
     assert {verdict for verdict, _ in ask(worker, probe, "ms13", 64)} == {"not_enrolled"}, "erased"

@@ -53,7 +53,7 @@ def values(recordings: list[Recording]) -> list[bytes]:
 def worker(data_dir: Path) -> Iterator[IdentityWorker]:
     """A worker whose gallery holds three people, each by the mean of another walk."""
     loaded = IdentityWorker(Settings())
-    loaded._load()
+    loaded.load()
     walks = load_recordings(data_dir / "imu" / "motionsense.npz", people=",".join(ENROLLED), where="trial=7")
     vectors: dict[str, list[np.ndarray]] = {}
     for output in loaded.process(incoming(loaded, samples_of(walks))).outputs:
@@ -63,10 +63,10 @@ def worker(data_dir: Path) -> Iterator[IdentityWorker]:
     for offset, (subject, rows) in enumerate(sorted(vectors.items())):
         mean = np.mean(rows, axis=0)
         template = Template(
-            subject=subject, template_id="0", space=loaded._embedder.space, vector=(mean / np.linalg.norm(mean)).astype(np.float32),
+            subject=subject, template_id="0", space=loaded.recognisers[SAMPLES_INERTIAL.name].embedder.space, vector=(mean / np.linalg.norm(mean)).astype(np.float32),
             quality=1.0, windows=len(rows), stream_key=subject, from_ns=0, to_ns=1, enrolled_ns=1,
         )  # fmt: skip
-        loaded._feed.changes.put((offset, subject, "0", template))
+        loaded.feed.changes.put((offset, subject, "0", template))
     loaded.forget(AT)
     yield loaded
 
@@ -201,7 +201,7 @@ def test_samples_of_the_other_cut_are_not_for_this_embedder(worker: IdentityWork
 
 def test_erased_people_are_not_found(worker: IdentityWorker, values: list[bytes], expected: dict[str, IdentityEvent]) -> None:
     """Last in the module: takes a person out of the gallery, and their walk is unknown from then on."""
-    worker._feed.changes.put((99, "ms13", "0", None))
+    worker.feed.changes.put((99, "ms13", "0", None))
     events = [event for event in run(worker, values, [64]).values() if event.stream_key.startswith("ms13")]
     assert {event.decision for event in events} <= {"unknown", "undecided"}
     assert all("ms13" not in [c["subject"] for c in event.candidates] for event in events)

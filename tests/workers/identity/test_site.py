@@ -91,10 +91,10 @@ def test_a_site_adapts_and_goes_back(walks: dict[str, list[NDArray[np.float32]]]
     found = {}
     for kind, settings in (("site", Settings(site_calibration=file)), ("shipped", Settings())):
         worker = IdentityWorker(settings)
-        worker._load()
+        worker.load()
         for offset, t in enumerate(templates):
             if t.template_id != str(len(embedded[t.subject]) - 1):  # the last walk probes
-                worker._feed.changes.put((offset, t.subject, t.template_id, t))
+                worker.feed.changes.put((offset, t.subject, t.template_id, t))
         events, spaces = events_of(worker, walks[site_people[0]][-1])
         assert spaces == {embedder.space}, "embeddings stay in the network's space: enrolments outlive a calibration"
         found[kind] = events
@@ -117,4 +117,4 @@ def test_a_wrong_file_is_refused(content: str, says: str, tmp_path: Path) -> Non
     file = tmp_path / "site.json"
     file.write_text(content)
     with pytest.raises(Misconfigured, match=says):
-        IdentityWorker(Settings(site_calibration=file))._load()
+        IdentityWorker(Settings(site_calibration=file)).load()

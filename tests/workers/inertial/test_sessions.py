@@ -47,7 +47,7 @@ def incoming(worker: InertialWorker, log: Log) -> list[Incoming]:
 
 
 def outputs(outcome: Outcome) -> tuple[list[str], list[tuple[int, str]], int]:
-    return [o.id for o in outcome.outputs], [(i.record.offset, e.why) for i, e in outcome.letters], outcome.repeated
+    return [o.id for o in outcome.outputs], [(i.record.offset, e.why) for i, e in outcome.letters], outcome.repeated.total()
 
 
 def run(worker: InertialWorker, messages: Sequence[Incoming], ticks: bool = False) -> tuple[list[str], list[tuple[int, str]]]:
@@ -105,7 +105,7 @@ def test_a_device_that_counts_from_zero_again_is_heard(worker: InertialWorker) -
     first, second = incoming(worker, walk(4)), incoming(worker, [*walk(4), *walk(4, since=6)])[4:]
     worker.forget(AT)
     outcomes = [worker.process([message]) for message in [*first, *second, *incoming(worker, walk(4, since=6))]]
-    assert [outcome.repeated for outcome in outcomes] == [0] * 8 + [1] * 4
+    assert [outcome.repeated.total() for outcome in outcomes] == [0] * 8 + [1] * 4
     assert not any(outcome.letters for outcome in outcomes)
 
 
@@ -178,7 +178,7 @@ def test_nothing_unforeseen_happens_whatever_comes(worker: InertialWorker, seed:
         except BadMessage:
             continue
         outcome = worker.process([Incoming(AT, record, decoded)])
-        assert len(outcome.letters) + outcome.repeated <= 1
+        assert len(outcome.letters) + outcome.repeated.total() <= 1
         accepted += 1
         assert all(isinstance(error, BadMessage) for _, error in outcome.letters)
         hold = worker.hold(AT)

@@ -1,4 +1,6 @@
 // The live page. Names and keys come from outside, so text is only ever set as text.
+import { Cameras } from "/page/cameras.js";
+
 const $ = (id) => document.getElementById(id);
 const MOST_EVENTS = 200;
 const FORGET_MS = 60_000;
@@ -22,6 +24,8 @@ async function api(path, options = {}) {
   if (response.status === 401) { askForToken(); throw new Error("a token is needed"); }
   return response;
 }
+
+const cameras = new Cameras($("cameras-section"), api, (track) => openEnrol(track));
 
 async function answer(path, method, body) {
   const options = { method, ...(body ? { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } } : {}) };
@@ -48,6 +52,8 @@ $("signin").addEventListener("submit", (submitted) => {
 
 // ---- streams and events -------------------------------------------------------------------------------------------------
 
+const sourceOf = (row) => (row.modality === "camera" ? `camera ${row.camera || row.stream}` : "phone");
+const trackOf = (row) => (row.camera && row.stream.startsWith(`${row.camera}:`) ? `track ${row.stream.slice(row.camera.length + 1)}` : row.stream);
 const who = (row) => (row.decision === "known" ? row.subject : row.decision === "unknown" ? "unknown" : "not sure yet");
 
 function card(key, { identity, walking, seen }) {
@@ -57,7 +63,7 @@ function card(key, { identity, walking, seen }) {
   box.dataset.stream = key;
   const head = element("div", "row");
   head.append(element("strong", "", identity ? who(identity) : "walking"), element("small", "", `${Math.max(0, Math.round((Date.now() - seen) / 1000))} s ago`));
-  box.append(head, element("div", "key", `${key}${row.placement ? `, ${row.placement}` : ""}`));
+  box.append(head, element("div", "key", `${sourceOf(row)}, ${trackOf(row)}${row.placement ? `, ${row.placement}` : ""}`));
   if (identity) {
     const sure = element("meter");
     sure.max = 1; sure.value = identity.confidence; sure.title = `${Math.round(identity.confidence * 100)} % sure`;
@@ -74,9 +80,9 @@ function card(key, { identity, walking, seen }) {
   const foot = element("div", "row");
   foot.append(element("small", "", walking && walking.state === "ended" ? `${walking.steps} steps, ${walking.cadence_hz} Hz` : ""));
   const enrol = element("button", "enrol", "Enrol");
-  enrol.addEventListener("click", () => openEnrol(key));
   foot.append(enrol);
   box.append(foot);
+  box.addEventListener("click", () => openEnrol(key)); // the whole card; the button is there for keyboards
   return box;
 }
 
@@ -94,11 +100,12 @@ function draw() {
 function addEvent(row) {
   const item = element("li", `event ${row.decision || ""}`);
   item.append(element("small", "", `${new Date(row.at_ms).toLocaleTimeString()} `));
+  if (row.modality) item.append(element("span", `source ${row.modality}`, sourceOf(row)));
   if (row.kind === "identity") {
-    item.append(element("b", "", who(row)), element("span", "", ` ${row.stream}, ${Math.round(row.confidence * 100)} % sure, ${row.latency_ms} ms`));
+    item.append(element("b", "", who(row)), element("span", "", ` ${trackOf(row)}, ${Math.round(row.confidence * 100)} % sure, ${row.latency_ms} ms`));
   } else {
     const steps = row.state === "ended" ? ` after ${row.seconds} s, ${row.steps} steps` : "";
-    item.append(element("span", "", `${row.stream}: walking ${row.state}${steps}`));
+    item.append(element("span", "", `${trackOf(row)}: walking ${row.state}${steps}`));
   }
   $("events").prepend(item);
   while ($("events").children.length > MOST_EVENTS) $("events").lastChild.remove();
@@ -106,6 +113,7 @@ function addEvent(row) {
 
 function take({ rows, left_out: leftOut }) {
   for (const row of rows) {
+    if (row.kind === "camera") { cameras.take(row); continue; }
     const stream = streams.get(row.stream) || {};
     stream[row.kind] = row;
     stream.seen = Math.max(stream.seen || 0, row.at_ms);
@@ -225,5 +233,5 @@ $("erase-go").addEventListener("click", async (clicked) => {
 refresh(showHealth, showGallery);
 setInterval(() => refresh(showHealth), HEALTH_EVERY_MS);
 setInterval(() => refresh(showGallery), GALLERY_EVERY_MS);
-setInterval(draw, 1000);
+setInterval(() => { draw(); cameras.tick(); }, 1000);
 follow();

@@ -73,6 +73,11 @@ spec:
         - {name: GAITSTREAM_SSL_KEY_FILE, value: /etc/gaitstream/kafka/tls.key}
         {{- end }}
         {{- end }}
+        - {name: GAITSTREAM_TOPIC_REPLICATION, value: {{ $v.kafka.topicReplication | quote }}}
+        {{- if and $v.seal.existingSecret (has .role (list "identity" "control")) }}
+        - {name: GAITSTREAM_SEAL_KEY_FILE, value: /etc/gaitstream/seal/keys}
+        - {name: GAITSTREAM_SEAL_ACCEPT_UNSEALED, value: {{ $v.seal.acceptUnsealed | quote }}}
+        {{- end }}
         {{- if eq .role "control" }}
         - {name: GAITSTREAM_API_HOST, value: "0.0.0.0"}
         - {name: GAITSTREAM_API_PORT, value: {{ .port | quote }}}
@@ -115,6 +120,9 @@ spec:
         {{- if hasSuffix "SSL" $v.kafka.securityProtocol }}
         - {name: kafka-tls, mountPath: /etc/gaitstream/kafka, readOnly: true}
         {{- end }}
+        {{- if and $v.seal.existingSecret (has .role (list "identity" "control")) }}
+        - {name: seal, mountPath: /etc/gaitstream/seal, readOnly: true}
+        {{- end }}
   volumes:
     - {name: tmp, emptyDir: {sizeLimit: 256Mi}}
     {{- if ne .role "control" }}
@@ -131,5 +139,9 @@ spec:
           - {key: tls.crt, path: tls.crt}
           - {key: tls.key, path: tls.key}
           {{- end }}
+    {{- end }}
+    {{- if and $v.seal.existingSecret (has .role (list "identity" "control")) }}
+    - name: seal
+      secret: {secretName: {{ $v.seal.existingSecret }}, defaultMode: 0440, items: [{key: keys, path: keys}]}
     {{- end }}
 {{- end }}

@@ -1,0 +1,279 @@
+"""Runs of `gaitstream train` for camera networks: data, training, quality, the weight of both inputs, calibration.
+
+Shape letters: W windows, T 32 steps, D embedding, P people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.calibration import CalibrationError
+from models.camera_embedder import CameraEmbedder
+from models.camera_fusion import GaitCamera
+from models.data.simulated import FIRST_TRAINING_SEED, SOURCE
+from models.data.skeletons import load_walks_3d
+from models.registry import NetworkEntry, find_network, load_weights
+from models.silhouette.gait_silhouette import GaitSilhouette
+from models.skeleton.gait_skeleton import GaitSkeleton
+from models.training.camera import SilhouetteTask, SkeletonTask, compared, score_of
+from models.training.camera_film import FILMED_SEEDS, Filmed, film
+from models.training.camera_masks import rendered_clips
+from models.training.camera_scenes import CALIBRATION_SEEDS, ENROL, Pass, passes
+from models.training.camera_walks import BodyWalk, body_walks, held_out_of, simulated_bodies
+from models.training.engine import fit
+from models.training.options import TrainOptions
+from models.training.scoring import calibration_of, normalised, probes
+from models.training.site_space import adapt_space
+from models.types import CAMERA_HOP, CAMERA_WINDOW, Float32
+
+SESSIONS = 2
+
+FUSION_SHARES = tuple(np.linspace(0.1, 0.9, 17))
+"""Values of w² that are tried."""
+
+FUSION_TOLERANCE = 0.02
+"""Scores this little below the best are as good, with 48 people; of these the share nearest to one half is taken."""
+
+CALIBRATION_WINDOWS = (1, 2, 4)
+"""Consecutive windows of a probe; a passage in front of a camera gives no more."""
+
+QUALITY_STEPS, QUALITY_STRENGTHS = 300, (0.3, 1.0, 2.0)
+
+
+def train_camera(
+    entry: NetworkEntry, options: TrainOptions, run_dir: Path, pretrained_dir: Path
+) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:  # fmt: skip
+    """Trains a camera network; returns it, further entries of its card, and the people by source of data.
+
+    gait-skeleton learns from 3-D walks (models.data.skeletons) and simulated walkers; gait-silhouette from simulated walkers alone, and its
+    card says which recordings were not used; gait-camera trains nothing but the weight of both networks, whose weights must lie in
+    pretrained_dir.
+    Raises RecordingError for unusable files, RegistryError if those weights are missing, ValueError if the data cannot train the network.
+    """
+    cache_dir = run_dir.parent / "walkers"
+    if entry.name == "gait-camera":
+        network, results, sources = _fused(options, pretrained_dir, cache_dir)
+    elif entry.name == "gait-skeleton":
+        network, results, sources = _skeleton(options, run_dir, cache_dir)
+    else:
+        network, results, sources = _silhouette(options, run_dir, cache_dir)
+    if options.data_files and entry.name != "gait-skeleton":
+        results["recordings_not_used"] = sorted(Path(file).name for file in options.data_files)
+    round_to_half(network)
+    if isinstance(network, GaitCamera):
+        results |= whiten(network, filmed(cache_dir))
+    else:
+        results |= _calibration(network, entry.name, passes(CALIBRATION_SEEDS, cache_dir))
+    return store_halves(network), results, sources
+
+
+def split_walks(walks: Sequence[BodyWalk]) -> tuple[list[BodyWalk], list[BodyWalk]]:
+    """(training, held out) by people, every source on its own."""
+    held_out = {
+        (source, person)
+        for source in {walk.source for walk in walks}
+        for person in held_out_of({walk.subject for walk in walks if walk.source == source})
+    }
+    inside = [walk for walk in walks if (walk.source, walk.subject) in held_out]
+    return [walk for walk in walks if (walk.source, walk.subject) not in held_out], inside
+
+
+def _skeleton(options: TrainOptions, run_dir: Path, cache_dir: Path) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    recorded = [walk for file in options.data_files for walk in body_walks(load_walks_3d(file))]
+    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + options.simulated)
+    training, held_out = split_walks(recorded + simulated_bodies(seeds, SESSIONS, cache_dir))
+    network = GaitSkeleton()
+    task = SkeletonTask(network, training, held_out, options.batch, options.device, options.seed)
+    history, best = fit(task, options, run_dir)
+    task.finish(options.seed)
+    error = fit_quality(network, options.seed, cache_dir)
+    results = {"held_out": best, "epochs_run": len(history), "quality_mean_squared_error": error}
+    return network, results, _sources(training, held_out)
+
+
+def _silhouette(options: TrainOptions, run_dir: Path, cache_dir: Path) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    seeds = range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + options.simulated)
+    if len(seeds) < 4:
+        raise ValueError("training on silhouettes needs at least four simulated walkers")
+    network = GaitSilhouette()
+    task = SilhouetteTask(network, rendered_clips(seeds, SESSIONS, cache_dir), options.batch, options.device)
+    history, best = fit(task, options, run_dir)
+    task.finish(options.seed)
+    error = fit_quality(network, options.seed, cache_dir)
+    results = {"held_out": best, "epochs_run": len(history), "quality_mean_squared_error": error}
+    held_out = sorted({int(seed) for seed in task.clips.seed_N[task.held_out_N]})
+    walkers = f"{len(seeds) - len(held_out)} walkers, sim{seeds[0]} to sim{held_out[0] - 1}"
+    return network, results, {SOURCE: {"trained_on": walkers, "held_out": f"{len(held_out)} walkers, from sim{held_out[0]} on"}}
+
+
+@torch.no_grad()
+def _fused(options: TrainOptions, pretrained_dir: Path, cache_dir: Path) -> tuple[nn.Module, dict[str, Any], dict[str, Any]]:
+    network = GaitCamera()
+    sources: dict[str, Any] = {}
+    for name, part in (("gait-skeleton", network.skeleton), ("gait-silhouette", network.silhouette)):
+        trained, card = load_weights(find_network(name), pretrained_dir)
+        part.load_state_dict(trained.state_dict())
+        for source, use in card["data"].items():
+            sources.setdefault(source, {})[name] = {key: use[key] for key in ("trained_on", "held_out")}
+    network.eval()
+    seen = passes(CALIBRATION_SEEDS, cache_dir)
+    windows = [windows_of(walk) for walk in seen]
+    parts = [(*network.skeleton(torch.from_numpy(x)), *network.silhouette(torch.from_numpy(m))) for x, m in windows]
+    rates = {}
+    for share in FUSION_SHARES:
+        network.weight.fill_(float(share) ** 0.5)
+        rates[float(share)] = pass_figures(seen, [network.fused(*part)[0].numpy() for part in parts])["score"]
+    best = min((share for share in rates if rates[share] > max(rates.values()) - FUSION_TOLERANCE), key=lambda share: abs(share - 0.5))
+    network.weight.fill_(best**0.5)
+    scores = {f"{share:.2f}": round(rate, 4) for share, rate in rates.items()}
+    return network, {"fusion": {"weight_squared": best, "score_by_weight_squared": scores}}, sources
+
+
+def windows_of(walk: Pass) -> tuple[Float32, NDArray[np.bool_]]:
+    """(W, 32, 17, 3) and (W, 32, 64, 44): a window every 8 steps."""
+    starts = np.arange(0, len(walk.keypoints_TJ3) - CAMERA_WINDOW + 1, CAMERA_HOP)
+    index = starts[:, None] + np.arange(CAMERA_WINDOW)
+    return walk.keypoints_TJ3[index], walk.masks_THW[index]
+
+
+def pass_figures(seen: Sequence[Pass], vectors: Sequence[Float32]) -> dict[str, float]:
+    """Rank-1 and equal error rate of every kind of pass against the first ones, and their "score"."""
+    mean = {(walk.kind, walk.person): normalised(rows.mean(axis=0)) for walk, rows in zip(seen, vectors, strict=True)}
+    people = sorted({walk.person for walk in seen})
+    template_PD = np.stack([mean[ENROL, person] for person in people])
+    figures: dict[str, float] = {}
+    for kind in sorted({walk.kind for walk in seen} - {ENROL}):
+        rates = compared(template_PD, np.stack([mean[kind, person] for person in people]))
+        figures[f"rank1 {kind}"], figures[f"eer {kind}"] = rates
+    return score_of(figures)
+
+
+def fit_quality(network: GaitSkeleton | GaitSilhouette, seed: int, cache_dir: Path) -> float:
+    """Trains the quality head beside the finished network; returns the final mean squared error.
+
+    Target: the cosine between a window and its person's other passes, 0 where it is that of other people on average, 1 where it is as
+    high as the best twentieth of a person's own; windows under growing errors of pose network and segmentation.
+    """
+    network.eval()
+    parts: list[Tensor] = []
+    cosines: list[Tensor] = []
+    others: list[Tensor] = []
+    for strength in QUALITY_STRENGTHS:
+        seen = passes(CALIBRATION_SEEDS, cache_dir, strength)
+        with torch.inference_mode():
+            rows = [_measured(network, walk) for walk in seen]
+            vectors = [network.embed_features(features) for features, _ in rows]
+            if not parts:
+                template = {w.person: F.normalize(v.mean(0), dim=0) for w, v in zip(seen, vectors, strict=True) if w.kind == ENROL}
+        for walk, row, vector in zip(seen, rows, vectors, strict=True):
+            if walk.kind != ENROL:
+                parts.append(row[1])
+                cosines.append(vector @ template[walk.person])
+                others.append(torch.stack([vector @ other for person, other in template.items() if person != walk.person]).mean(0))
+    seen_N3 = torch.cat(parts).clone()
+    own_N, low = torch.cat(cosines), torch.cat(others).mean()
+    target_N = ((own_N - low) / (own_N.quantile(0.95) - low)).clamp(0.0, 1.0)
+    rng = np.random.default_rng([seed, 77])
+    optimizer = torch.optim.Adam(network.quality.parameters(), lr=3e-3)
+    error = 0.0
+    for _ in range(QUALITY_STEPS):
+        chosen = torch.from_numpy(rng.integers(0, len(target_N), 512))
+        loss = F.mse_loss(network.quality_of(seen_N3[chosen]), target_N[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        error = loss.item()
+    return error
+
+
+def _measured(network: GaitSkeleton | GaitSilhouette, walk: Pass) -> tuple[Tensor, Tensor]:
+    keypoints, masks = windows_of(walk)
+    return network.features(torch.from_numpy(keypoints if isinstance(network, GaitSkeleton) else masks))
+
+
+def _calibration(network: nn.Module, name: str, seen: Sequence[Pass]) -> dict[str, Any]:
+    """The calibration entry of the card: first passes against single and mean windows of all other passes."""
+    assert isinstance(network, GaitSkeleton | GaitSilhouette | GaitCamera)
+    embedder = CameraEmbedder(network, name, "", {})
+    vectors = [(walk, embedder.embed(*windows_of(walk))[0]) for walk in seen]
+    templates = [(walk.person, normalised(rows.mean(axis=0))) for walk, rows in vectors if walk.kind == ENROL]
+    scores = {}
+    for count in CALIBRATION_WINDOWS:
+        genuine: list[NDArray[np.float64]] = []
+        impostor: list[NDArray[np.float64]] = []
+        for walk, rows in vectors:
+            for person, template_D in templates if walk.kind != ENROL else ():
+                (genuine if person == walk.person else impostor).append((probes(rows, count) @ template_D).astype(np.float64))
+        scores[SOURCE, count] = np.concatenate(genuine), np.concatenate(impostor)
+    try:
+        calibration = calibration_of(scores, {(SOURCE, person) for person, _ in templates})
+    except CalibrationError as error:
+        return {"calibration_missing": str(error)}
+    return {
+        "calibration": {**calibration.to_card(), "how": "simulated walkers that no training has seen, the same and another camera and day"}
+    }
+
+
+def filmed(cache_dir: Path) -> Filmed:
+    """FILMED_SEEDS through the pipeline; kept in cache_dir. Takes ten minutes of two cores the first time. Raises WeightsUnavailable."""
+    cache = cache_dir / f"filmed-{FILMED_SEEDS[0]}-{FILMED_SEEDS[-1]}.npz"
+    if not cache.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        film(FILMED_SEEDS).save(cache)
+    return Filmed.load([cache])
+
+
+@torch.no_grad()
+def whiten(network: GaitCamera, seen: Filmed) -> dict[str, Any]:
+    """Fills the network's whitening and returns the calibration entry of the card, both from filmed people, cross-fitted: half of them teach
+    the whitening under which the others' scores are taken. Raises ValueError if there are too few people."""
+    network.eval()
+    embedder = CameraEmbedder(network, "gait-camera", "", {})
+    vector_ND, _ = embedder.embed(seen.keypoints_NTJ3, seen.masks_NTHW)
+    walks: dict[str, list[Float32]] = {}
+    for person in np.unique(seen.person_N):
+        rows = [vector_ND[(seen.person_N == person) & (seen.passage_N == number)] for number in np.unique(seen.passage_N)]
+        walks[f"sim{person}"] = [row for row in rows if len(row)]
+    space = adapt_space("gait-camera", walks, CALIBRATION_WINDOWS, least_walk=CALIBRATION_WINDOWS[-1])
+    if space is None:
+        raise ValueError("too few people were filmed to calibrate gait-camera")
+    network.centre_D.copy_(torch.from_numpy(space.transform.mean_D))
+    network.matrix_DD.copy_(torch.from_numpy(space.transform.matrix_DD))
+    eer = {str(n): {"before": before, "whitened": after} for n, (before, after) in space.eer.items()}
+    how = "simulated walkers that no training has seen, filmed and passed through detector and pose network, cross-fitted over two halves"
+    return {"filmed": {"people": len(walks), "eer_by_windows": eer}, "calibration": {**space.calibration.to_card(), "how": how}}
+
+
+@torch.no_grad()
+def round_to_half(network: nn.Module) -> None:
+    """Rounds matrices to half precision, in place: what is shipped is what was calibrated."""
+    for parameter in network.parameters():
+        if parameter.ndim >= 2:
+            parameter.copy_(parameter.half().float())
+
+
+def store_halves(network: nn.Module) -> nn.Module:
+    """The network with its matrices kept as half-precision numbers, for the weights file; loading makes single precision of them."""
+    for parameter in network.parameters():
+        if parameter.ndim >= 2:
+            parameter.data = parameter.data.half()
+    return network
+
+
+def _sources(training: Sequence[BodyWalk], held_out: Sequence[BodyWalk]) -> dict[str, Any]:
+    """Per source, who trained and who was held out; simulated walkers by number only."""
+
+    def names(walks: Sequence[BodyWalk], source: str) -> list[str] | str:
+        people = sorted({walk.subject for walk in walks if walk.source == source})
+        return f"{len(people)} walkers, {people[0]} to {people[-1]}" if source == SOURCE and people else people
+
+    found = sorted({walk.source for walk in [*training, *held_out]})
+    return {source: {"trained_on": names(training, source), "held_out": names(held_out, source)} for source in found}

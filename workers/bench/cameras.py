@@ -1,0 +1,216 @@
+"""Cameras under measurement: a film rendered once, the backlog of six cameras, the same networks alone, and latency live.
+
+The film shows two cameras of 640 x 360 at 12.5 pictures a second, passed by two people at a time; between two passages nobody is there,
+as in front of a real camera.  Six cameras show it, each from another moment on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import msgpack
+import numpy as np
+from aiokafka import TopicPartition
+
+from models.simulation import Walker
+from models.simulation.camera_live import SLOT_S, simulated_cameras
+from models.types import CAMERA_RATE_HZ
+from streams import topics
+from streams.clients import consumer_of, producer_of, read_partitions
+from streams.errors import Unavailable
+from streams.messages import CameraFrame, IdentityEvent, PeopleSeen
+from streams.settings import Settings
+from workers.bench.processes import Process
+from workers.camera.networks import detector_of, pose_of
+from workers.camera.picture import picture_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Iterator
+    from pathlib import Path
+
+    from aiokafka import ConsumerRecord
+
+    from workers.bench.processes import Samples, Worker
+
+CAMERAS = 6
+PEOPLE = 4
+PEOPLE_PER_CAMERA = 2.0
+FILMS = 2
+FILM_S = 2 * SLOT_S
+LIVE_S = 20
+WARM_UP_S = 6
+MOST_BARE_CALLS = 60
+STALLED_AFTER_S = 120.0
+FILE = "film.msgpack"
+
+Film = list[list[tuple[int, bytes]]]
+"""Per camera of the film the pictures: time since its begin in ns, JPEG."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraFigures:
+    """See `gaitstream bench`."""
+
+    frames: int
+    cpu_s: float
+    poses: int
+    detections: int
+    bare_s: float
+    rss_mb: float
+    people_per_frame: float
+    p50_ms: float
+    p99_ms: float
+    events: int
+
+
+def render() -> Film:
+    """The film.  Seeded: the same pictures in every run."""
+    cameras = simulated_cameras(FILMS, [Walker(700 + n) for n in range(PEOPLE)], seed=5, people_per_camera=PEOPLE_PER_CAMERA)
+    film: Film = []
+    for camera in cameras:
+        pictures = []
+        for _, time_ns in camera.times():
+            if time_ns >= FILM_S * 1e9:
+                break
+            pictures.append(
+                (time_ns, cv2.imencode(".jpg", camera.scene.frame(time_ns).image_HW3, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes())
+            )
+        film.append(pictures)
+    return film
+
+
+def shown(film: Film, camera: int, start_ns: int, seconds: float) -> Iterator[CameraFrame]:
+    """The pictures of one of the six cameras from `start_ns` on."""
+    pictures = film[camera % len(film)]
+    shift = len(pictures) * (camera // len(film)) // (CAMERAS // len(film))
+    at_ns, n = start_ns, 0
+    while at_ns < start_ns + seconds * 1e9:
+        jpeg = pictures[(shift + n) % len(pictures)][1]
+        yield CameraFrame(camera_id=f"bench-{camera}", session=str(start_ns), seq=n, time_ns=at_ns, width=640, height=360, jpeg=jpeg)
+        n += 1
+        at_ns = start_ns + round(n * 1e9 / CAMERA_RATE_HZ)
+
+
+async def run_cameras(settings: Settings, worker: Worker, folder: Path, seconds: int) -> CameraFigures:
+    """Backlog, bare networks, live.  Raises Unavailable when nothing can be measured."""
+    film = await asyncio.to_thread(render)
+    (folder / FILE).write_bytes(msgpack.packb(film))
+    before = await worker.metrics()
+    worker.freeze()
+    frames = await _publish_backlog(settings, film, seconds)
+    cpu_s = worker.cpu_s()
+    worker.thaw()
+    after = await worker.until("gaitstream_messages_total", topics.CAMERA_FRAMES.name, frames, STALLED_AFTER_S)
+    cpu_s = worker.cpu_s() - cpu_s
+    rss_mb = worker.peak_rss_mb()
+    detections, poses = (_calls(before, after, name) for name in (settings.camera_detector, settings.camera_pose))
+    decoded = round(after.get(("gaitstream_camera_frame_seconds_count", "decode"), 0.0))
+    bare_s = await asyncio.to_thread(_bare_s, settings, film, decoded, detections, poses)
+    people = await _people_per_frame(settings)
+    latencies_ms = await _live(settings, folder)
+    p50, p99 = np.percentile(latencies_ms, [50, 99])
+    return CameraFigures(frames, cpu_s, poses, detections, bare_s, rss_mb, people, float(p50), float(p99), len(latencies_ms))
+
+
+def _calls(before: Samples, after: Samples, network: str) -> int:
+    key = ("gaitstream_forward_batch_sum", network)
+    return int(after.get(key, 0.0) - before.get(key, 0.0))
+
+
+async def _publish_backlog(settings: Settings, film: Film, seconds: int) -> int:
+    start_ns = time.time_ns() - seconds * 1_000_000_000
+    producer = producer_of(settings)
+    await producer.start()
+    sent: list[Awaitable[object]] = []
+    try:
+        for frames in zip(*(shown(film, camera, start_ns, seconds) for camera in range(CAMERAS)), strict=True):
+            sent += [await producer.send(topics.CAMERA_FRAMES.name, f.to_bytes(), key=f.camera_id.encode()) for f in frames]
+        await asyncio.gather(*sent)
+    finally:
+        await producer.stop()
+    return len(sent)
+
+
+def _bare_s(settings: Settings, film: Film, decodes: int, detections: int, poses: int) -> float:
+    """CPU seconds of as many decodings and network calls as the worker made, one after the other in a loop."""
+    cv2.setNumThreads(1)
+    frames = list(shown(film, 0, 0, FILM_S))[::4][:MOST_BARE_CALLS]
+    began = time.process_time()
+    images = [picture_of(frame, None) for frame in frames]
+    total_s = (time.process_time() - began) / len(frames) * decodes
+    box = np.array([280.0, 90.0, 360.0, 300.0], np.float32)
+    pose, detector = pose_of(settings), detector_of(settings)
+    pose.pose(images[0], box)
+    began = time.process_time()
+    for image in images:
+        pose.pose(image, box)
+    total_s += (time.process_time() - began) / len(images) * poses
+    if detector is not None:
+        detector.detect(images[0])
+        began = time.process_time()
+        for image in images:
+            detector.detect(image)
+        total_s += (time.process_time() - began) / len(images) * detections
+    return total_s
+
+
+async def _people_per_frame(settings: Settings) -> float:
+    """People reported per picture of the backlog with anybody in it."""
+    counts = [len(PeopleSeen.from_bytes(record.value).people) async for record in read_partitions(settings, topics.CAMERA_PEOPLE.name)]
+    some = [count for count in counts if count]
+    return sum(some) / len(some) if some else 0.0
+
+
+async def _live(settings: Settings, folder: Path) -> list[float]:
+    """Milliseconds from the last moment of a window to its event at a subscriber."""
+    consumer = consumer_of(settings)
+    await consumer.start()
+    generator = Process(["-m", "workers.bench", "cameras", str(folder / FILE), str(WARM_UP_S + LIVE_S)], settings, folder / "cameras.log")
+    arrivals: list[tuple[int, ConsumerRecord]] = []
+    try:
+        partitions = [TopicPartition(topics.IDENTITY_EVENTS.name, p) for p in range(settings.partitions(topics.IDENTITY_EVENTS))]
+        consumer.assign(partitions)
+        await consumer.seek_to_end(*partitions)
+        await generator.start()
+        from_ns = time.time_ns() + WARM_UP_S * 1_000_000_000
+        ended = asyncio.create_task(generator.finish(WARM_UP_S + LIVE_S + 120.0))
+        quiet = 0
+        while quiet < 2:
+            records = await consumer.getmany(timeout_ms=1000)
+            now_ns = time.time_ns()
+            arrivals += [(now_ns, record) for found in records.values() for record in found]
+            quiet = quiet + 1 if ended.done() and not records else 0
+        if await ended:
+            raise Unavailable(f"the cameras failed:\n{generator.output()[-2000:]}")
+    finally:
+        await consumer.stop()
+        await generator.stop()
+    events = [(now_ns, IdentityEvent.from_bytes(record.value)) for now_ns, record in arrivals]
+    found = [(now_ns - event.end_ns) / 1e6 for now_ns, event in events if event.modality == "camera" and event.end_ns >= from_ns]
+    if not found:
+        raise Unavailable(f"{CAMERAS} live cameras gave no identity event")
+    return found
+
+
+async def generate(file: Path, seconds: int) -> None:
+    """Publish the film live, from a process of its own."""
+    film: Film = msgpack.unpackb(await asyncio.to_thread(file.read_bytes))
+    producer = producer_of(Settings.read())
+    await producer.start()
+    try:
+        began, start_ns = time.monotonic(), time.time_ns()
+        for frames in zip(*(shown(film, camera, start_ns, seconds) for camera in range(CAMERAS)), strict=True):
+            for camera, frame in enumerate(frames):
+                # Cameras are not in step: each takes its pictures a little after the one before.
+                own = frame.model_copy(update={"time_ns": frame.time_ns + camera * 13_000_000})
+                due = began + (own.time_ns - start_ns) / 1e9
+                if (wait_s := due - time.monotonic()) > 0:
+                    await asyncio.sleep(wait_s)
+                await producer.send(topics.CAMERA_FRAMES.name, own.to_bytes(), key=own.camera_id.encode())
+        await producer.flush()
+    finally:
+        await producer.stop()

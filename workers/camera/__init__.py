@@ -1,0 +1,1 @@
+"""From the frames of cameras to tracks, joints, silhouettes and gait samples."""
