@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from models.camera_embedder import CameraEmbedder
-
     from models.inertial.embedder import GaitEmbedder
     from models.inertial.extractor import WalkExtractor
     from models.inertial.verifier import PairVerifier
