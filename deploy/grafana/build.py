@@ -172,6 +172,17 @@ MODELS = Dashboard(
                       ((f'sum by (network) (rate(gaitstream_forward_seconds_sum{{network=~"$network"}}{RATE}))', "{{network}}"),)),
             ),
         ),
+        (
+            "Cameras",
+            (
+                Panel(9, "Pictures per second", "Analysed, and why others were not: faster than needed, behind, late, rejected.", "ops",
+                      ((f"sum by (outcome) (rate(gaitstream_camera_frames_total{RATE}))", "{{outcome}}"),), stacked=True),
+                Panel(10, "People in view", "Followed just now in all pictures.", "short",
+                      (("sum(gaitstream_camera_people_in_view)", "people"),)),
+                Panel(11, "Time per picture", "Decoding the JPEG; looking at it: gate, detector, tracks, poses.", "s",
+                      quantiles("gaitstream_camera_frame_seconds", "stage")),
+            ),
+        ),
     ),
     (("network", "label_values(gaitstream_forward_batch_count, network)"),),
 )  # fmt: skip

@@ -44,6 +44,9 @@ UNITS = {"short", "opm", "ops", "mps", "s", "bytes", "percentunit"}
 NEEDS_MORE_THAN_A_LOAD = {
     "Free disk": "node_exporter or a kubelet",
     "Verifications per minute": "claims",
+    "Pictures per second": "a camera worker and cameras; the load is phones",
+    "People in view": "the same",
+    "Time per picture": "the same",
 }
 
 
