@@ -234,12 +234,12 @@ def _receipt(rows: list[dict[str, Any]]) -> Table:
 
 
 def _stream_key(device: str | None, camera: str | None, track: str | None) -> str:
-    """The stream that is meant.  Raises Refused."""
+    """The stream that is meant.  Raises BadParameter."""
     if device is not None and camera is None and track is None:
         return device
     if device is None and camera is not None and track is not None:
         return track if track.startswith(f"{camera}:") else f"{camera}:{track}"
-    raise Refused("give --device, or --camera and --track")
+    raise typer.BadParameter("give --device, or --camera and --track", param_hint="--device")
 
 
 def _actor() -> str:

@@ -64,6 +64,7 @@ def test_the_receipt_counts_what_names_the_person_or_came_from_their_walk(plane:
     wanted = {
         "gait.gallery": 1, "gait.imu.raw": 0, "gait.samples.inertial": 2, "gait.embeddings": 20, "gait.walking.events": 0,
         "gait.identity.events": 5, "gait.commands": 2, "gait.replies": 1, "gait.audit": 1, "gait.deadletter": 0,
+        "gait.camera.frames": 0, "gait.camera.people": 0, "gait.samples.camera": 0,
     }  # fmt: skip
     assert found == wanted
     assert all(row["complete"] for row in rows.values())

@@ -93,7 +93,7 @@ def test_what_is_no_export_is_refused(text: str, sentence: str) -> None:
 def test_another_space_may_be_forced() -> None:
     lines = "\n".join(export_lines([template(space="net@2")]))
     with pytest.raises(Refused, match="net@2, this site embeds in net@1"):
-        parse_lines(lines, "net@1")
+        parse_lines(lines, {"net@1"})
     assert parse_lines(lines, None)[0].space == "net@2"
 
 
