@@ -119,7 +119,7 @@ def test_a_person_comes_back_from_an_export_only(plane: Plane, walked: Walked) -
     before = plane.gallery(subject)
     lines = export_lines(before)
     assert asked(plane, "erase", subject).ok and not plane.gallery(subject)
-    templates = parse_lines("\n".join(lines), before[0].space)
+    templates = parse_lines("\n".join(lines), {before[0].space})
     run(import_templates(plane.settings, templates, "tester"))
     after = plane.gallery(subject)
     assert [t.to_bytes() for t in after] == [t.to_bytes() for t in before] and len(after[0].vector) == DIM

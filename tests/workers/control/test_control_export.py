@@ -36,7 +36,7 @@ NAMES = (
 def test_round_trip(subjects: list[str], consent: str, expires: int | None) -> None:
     consent = consent.encode("utf-8", "ignore").decode()
     templates = [template(s, seed=i, consent=consent, expires_ns=expires) for i, s in enumerate(subjects)]
-    back = parse_lines("\n".join(export_lines(templates)), "net@1")
+    back = parse_lines("\n".join(export_lines(templates)), {"net@1"})
     assert [t.to_bytes() for t in back] == [t.to_bytes() for t in templates]
 
 
@@ -66,7 +66,7 @@ def test_a_changed_line_is_refused_by_number(change: dict[str, Any], named: str)
     head, first, second = export_lines([template(), template("Bela", seed=1)])
     text = "\n".join([head, first, json.dumps(json.loads(second) | change)])
     with pytest.raises(Refused, match=named) as refused:
-        parse_lines(text, "net@1")
+        parse_lines(text, {"net@1"})
     assert "line 3" in str(refused.value)
 
 
@@ -87,7 +87,7 @@ WHOLE = [
 @pytest.mark.parametrize(("text", "sentence"), WHOLE, ids=[row[1] + str(i) for i, row in enumerate(WHOLE)])
 def test_what_is_no_export_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(Refused, match=sentence):
-        parse_lines(text, "net@1")
+        parse_lines(text, {"net@1"})
 
 
 def test_another_space_may_be_forced() -> None:
