@@ -83,16 +83,25 @@ class Browser:
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    async def until(self, script: str, timeout_s: float = 30.0) -> Any:
+    async def until(self, script: str, timeout_s: float = 60.0) -> Any:
         """Wait for an expression to be true; its value.  Fails with what the page shows."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not (value := await self.run(script)):  # noqa: ASYNC110  # the page tells nobody
+                while not (value := await self._value_unless_leaving(script)):  # noqa: ASYNC110  # the page tells nobody
                     await asyncio.sleep(0.1)
         except TimeoutError:
             shown = await self.run("document.body.innerText")
             raise AssertionError(f"waited {timeout_s} s for {script}; the page shows:\n{shown}\n{self.console}") from None
         return value
+
+    async def _value_unless_leaving(self, script: str) -> Any:
+        """As `run`; None while the page is just being left for another (a sign-in loads it again)."""
+        try:
+            return await self.run(script)
+        except AssertionError as error:
+            if "navigated" in str(error) or "context was destroyed" in str(error):
+                return None
+            raise
 
     async def size(self, width: int, height: int, *, mobile: bool) -> None:
         """Pretend to be another screen."""
