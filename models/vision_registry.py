@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from torch import nn
 
 from models.skeleton import DISENTANGLED, EMBEDDING, POSE_MAPS
+from models.skeleton.live import PublishedSkeleton
 from models.video import IDENTIFICATION, POSE
 
 VisionTask = Literal["pose", "embedding"]
 
 Matcher = Literal["svm", "euclidean", "l1", "none"]
 
-VISION_PREPROCESSING = "published-camera-1"
+VISION_PREPROCESSING = "published-camera-2"
 """Version of `models.skeleton.inputs` and of the crops: part of the space id."""
 
 
@@ -86,6 +88,39 @@ VISION_NETWORKS: tuple[VisionNetwork, ...] = (
 )  # fmt: skip
 
 BY_NAME: dict[str, VisionNetwork] = {entry.name: entry for entry in VISION_NETWORKS}
+
+
+def registry_fields() -> list[dict[str, Any]]:
+    """For every network the fields of `models.registry.NetworkEntry`, which this module must not import: the registry joins them.
+
+    GaitFormer and ST-GCN are built as the camera workers use them (`models.skeleton.live`), the others as they are trained. `build` without an
+    argument makes the published number of people.
+    """
+    return [
+        {
+            "name": entry.name,
+            "task": entry.task,
+            "build": _live(entry.name) if entry.name in EMBEDDING else entry.build if entry.people is None else _published_people(entry),
+            "input": entry.input,
+            "preprocessing": entry.preprocessing,
+            "summary": entry.summary,
+            "per_person": entry.per_person,
+            "modality": "camera",
+        }
+        for entry in VISION_NETWORKS
+    ]
+
+
+def _live(name: str) -> Callable[..., nn.Module]:
+    return partial(PublishedSkeleton, EMBEDDING[name])
+
+
+def _published_people(entry: VisionNetwork) -> Callable[..., nn.Module]:
+    def build(people: int = entry.people or 0) -> nn.Module:
+        return entry.build(people)
+
+    return build
+
 
 FOURIER = "fourier-joints"
 """Name of the matcher without a network (`models.skeleton.fourier`), wherever methods are chosen by name."""

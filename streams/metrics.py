@@ -1,4 +1,7 @@
-"""Every metric, declared once.  All begin with `gaitstream_`; labels are few and bounded (never a device id or a subject)."""
+"""Every metric, declared once.  All begin with `gaitstream_`; labels are few and bounded (never a device id or a subject).
+
+The one label from outside is the id of a camera: a site's cameras are few and belong to it, and each one that falls silent must be found.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,11 @@ FRAMES = Counter(
 )
 FRAME_SECONDS = Histogram(
     "gaitstream_camera_frame_seconds", "Time per picture, by stage (decode, look)", ["stage"], buckets=_FORWARD_BUCKETS_S
+)
+LAST_FRAME = Gauge(
+    "gaitstream_camera_last_frame_timestamp_seconds",
+    "When a picture of a camera was last read; gone once it has been silent for idle_release_s (the recording rule remembers)",
+    ["camera"],
 )
 PEOPLE_IN_VIEW = Gauge("gaitstream_camera_people_in_view", "People who are followed in the pictures of this worker's cameras")
 DECISIONS = Counter("gaitstream_decisions_total", "Identity events, by modality and decision", ["modality", "decision"])

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from streams.settings import Settings
 
 Operation = Literal["Read", "Write", "Create", "Delete", "Describe", "AlterConfigs", "DescribeConfigs"]
+Resource = Literal["topic", "group", "cluster"]
+
+CLUSTER = "kafka-cluster"
+"""Kafka's name of the only resource of type cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Acl:
-    """Allowed operations of a role on one topic or consumer group, named literally."""
+    """Allowed operations of a role on the cluster, or on one topic or consumer group, named literally."""
 
     role: str
-    resource: Literal["topic", "group"]
+    resource: Resource
     name: str
     operations: tuple[Operation, ...]
 
@@ -71,7 +75,7 @@ TOPICS: dict[str, dict[Operation, tuple[Topic, ...]]] = {
         "Write": (*RECORDS, topics.IMU_RAW, topics.CAMERA_FRAMES, topics.SAMPLES_INERTIAL, topics.SAMPLES_CAMERA),
         "Delete": (topics.SAMPLES_INERTIAL, topics.SAMPLES_CAMERA, topics.EMBEDDINGS),
     },
-    # `gaitstream enrol`, `gallery` and `deadletter`.
+    # `gaitstream enrol`, `gallery`, `deadletter` and `doctor`.
     "operator": {
         "Read": (topics.REPLIES, topics.GALLERY, topics.AUDIT, topics.DEAD_LETTER),
         "Write": (
@@ -91,15 +95,15 @@ TOPICS: dict[str, dict[Operation, tuple[Topic, ...]]] = {
 }
 """Topics of each role by operation."""
 
-STARTS_ALONE = ("inertial", "camera", "identity", "control", "bridge")
-"""Roles that look at every topic when they start."""
+LOOKS_AT_ALL = ("inertial", "camera", "identity", "control", "bridge", "operator")
+"""Roles that look whether every topic is there: when they start, and with `gaitstream doctor`."""
 
 
 def acls_of(settings: Settings) -> list[Acl]:
     """The list, in a stable order, with the names and the group prefix of these settings."""
-    found: dict[tuple[str, Literal["topic", "group"], str], list[Operation]] = {}
+    found: dict[tuple[str, Resource, str], list[Operation]] = {}
 
-    def allow(role: str, resource: Literal["topic", "group"], name: str, *operations: Operation) -> None:
+    def allow(role: str, resource: Resource, name: str, *operations: Operation) -> None:
         known = found.setdefault((role, resource, name), [])
         known += [operation for operation in operations if operation not in known]
 
@@ -107,9 +111,11 @@ def acls_of(settings: Settings) -> list[Acl]:
         for operation, names in granted.items():
             for topic in names:
                 allow(role, "topic", topic.name, operation)
-        for topic in topics.ALL if role in STARTS_ALONE else ():
+        for topic in topics.ALL if role in LOOKS_AT_ALL else ():
             if (role, "topic", topic.name) not in found:
                 allow(role, "topic", topic.name, "Describe")
+    if settings.replication() == -1:  # whoever creates topics reads the broker's default first: see `streams.provision.replication_of`
+        allow("setup", "cluster", CLUSTER, "DescribeConfigs")
     for role in ("inertial", "camera", "identity", "control"):
         allow(role, "group", settings.group(role), "Read")
     # Faust keeps the table of commands that were answered in a topic of its own.
@@ -122,6 +128,7 @@ def acl_commands(acls: Iterable[Acl], bootstrap: str, principal: str = "User:gai
     """The same for Kafka's command line; `{role}` in the principal stands for the role."""
     return [
         f"kafka-acls.sh --bootstrap-server {bootstrap} --add --allow-principal '{principal.format(role=acl.role)}' "
-        f"--{acl.resource} '{acl.name}' " + " ".join(f"--operation {operation}" for operation in acl.operations)
+        + ("--cluster " if acl.resource == "cluster" else f"--{acl.resource} '{acl.name}' ")
+        + " ".join(f"--operation {operation}" for operation in acl.operations)
         for acl in acls
     ]

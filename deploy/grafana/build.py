@@ -82,6 +82,14 @@ OVERVIEW = Dashboard(
                        (f"60 * sum by (modality) (rate(gaitstream_windows_total{RATE}))", "windows {{modality}}"))),
             ),
         ),
+        (
+            "Cameras",
+            (
+                Panel(8, "Since the last picture", "Of each camera that sent one within 24 h; after 2 minutes it is an alert.", "s",
+                      (("time() - max by (camera) (gaitstream_camera_last_frame_timestamp_seconds or gaitstream:camera_last_frame_timestamp_seconds:max)",
+                        "{{camera}}"),), width=24),
+            ),
+        ),
     ),
 )  # fmt: skip
 

@@ -8,11 +8,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from models.data.recordings import RecordingError
+from models.evaluation.figures import det_plot
 from models.evaluation.linear_svm import fit_svm
+from models.evaluation.scores import DetCurve, det_curve, thinned
 from models.evaluation.vision_pictures import code_heat_maps, exchange_strip, fourier_picture, view_matrix_picture
-from models.evaluation.vision_protocols import chance_level, equal_error_of, pooled_gallery, rank_rates, view_matrix
+from models.evaluation.vision_protocols import (
+    LabelledVectors,
+    Metric,
+    chance_level,
+    equal_error_of,
+    pooled_gallery,
+    rank_rates,
+    scores,
+    view_matrix,
+)
 from models.skeleton.disentangle import Disentangle
 from models.skeleton.fourier import spectrum
 from models.skeleton.inputs import heights
@@ -29,6 +41,8 @@ from models.vision_registry import BY_NAME
 CLIPS = 20
 """Random six-frame clips of a sequence, as published."""
 
+DET_POINTS = 200
+
 
 def evaluate_vision(
     run: VisionRun, walks: Sequence[JointWalk] | Sequence[CropWalk], figures_dir: Path | None = None, device: str = "cpu"
@@ -41,12 +55,13 @@ def evaluate_vision(
     known = set(run.people)
     strangers: list[Any] = [walk for walk in walks if f"{walk.source}/{walk.subject}" not in known]
     run.network.to(device).eval()
-    kept, vector_ND = _embedded(run, strangers, device)
+    kept, vector_ND = embedded(run.network, strangers, device, small=run.small)
     if not kept:
         raise RecordingError(f"{run.name} was trained on all people of these files: nobody is left to evaluate it on")
     matcher = BY_NAME[run.name].matcher
     metric: Any = "l1" if matcher == "l1" else "euclidean"
     result: dict[str, Any] = {}
+    curves: dict[str, list[list[float]]] = {}
     gallery_N, source_N = enrolment_of(kept), np.array([walk.source for walk in kept])
     vectors = labelled(vector_ND, kept)
     for source in np.unique(source_N):
@@ -71,28 +86,40 @@ def evaluate_vision(
             row["svm_rank1"] = float(np.mean(np.array(answers) == probes.subject_N))
         result[str(source)] = row
         if figures_dir is not None:
+            curves[str(source)] = thinned(trade_off(gallery, probes, metric), DET_POINTS)
             view_matrix_picture(matrix, figures_dir / f"views-{source}.png", f"{run.name}, {source}, people not trained on")
     if figures_dir is not None:
+        if curves:
+            det_plot(curves, figures_dir / "det.png", f"{run.name}, people not trained on")
         _joint_pictures(run, kept, figures_dir)
     return result
 
 
-def _embedded(run: VisionRun, walks: list[Any], device: str) -> tuple[list[Any], Float32]:
-    if isinstance(run.network, GaitNet):
+def trade_off(gallery: LabelledVectors, probes: LabelledVectors, metric: Metric) -> DetCurve:
+    """Detection error trade-off over all pairs of probe and gallery entry."""
+    score_PG = scores(probes.vector_ND, gallery.vector_ND, metric).astype(np.float64)
+    same_PG = probes.subject_N[:, None] == gallery.subject_N[None, :]
+    return det_curve(score_PG[same_PG], score_PG[~same_PG])
+
+
+def embedded(network: nn.Module, walks: Sequence[Any], device: str, *, small: bool) -> tuple[list[Any], Float32]:
+    """The walks that a network can read, and a vector of each, (N, D)."""
+    if isinstance(network, GaitNet):
         kept = [walk for walk in walks if len(walk.masks_THW) >= SHORTEST]
         if not kept:
             return [], np.zeros((0, 1), np.float32)
-        return kept, GaitNetTask(run.network, "joint", kept, [], 1, device).embed(kept, CLIPS)
-    feeding = feeding_of(run.network, small=run.small)  # type: ignore[arg-type]
+        return kept, GaitNetTask(network, "joint", kept, [], 1, device).embed(kept, CLIPS)
+    feeding = feeding_of(network, small=small)  # type: ignore[arg-type]
     kept, walk_N = prepared(feeding, walks)
-    return kept, embed_walks(run.network, feeding, walk_N, device) if kept else np.zeros((0, 1), np.float32)  # type: ignore[arg-type]
+    return kept, embed_walks(network, feeding, walk_N, device) if kept else np.zeros((0, 1), np.float32)  # type: ignore[arg-type]
 
 
 def _joint_pictures(run: VisionRun, walks: Sequence[JointWalk] | Sequence[CropWalk], figures_dir: Path) -> None:
     """Spectra of two walks each of two people; codes and exchanged views of a triplet where the network has such."""
     joints = [walk for walk in walks if isinstance(walk, JointWalk)]
-    subjects = sorted({walk.subject for walk in joints})[:2]
-    chosen = [walk for subject in subjects for walk in [item for item in joints if item.subject == subject][:2]]
+    alike = [walk for walk in joints if (walk.view, walk.source) == (joints[0].view, joints[0].source)]
+    subjects = sorted({walk.subject for walk in alike})[:2]
+    chosen = [walk for subject in subjects for walk in [item for item in alike if item.subject == subject][:2]]
     if chosen:
         spectra = {
             f"person {walk.subject}, view {walk.view}, walk {walk.session}": spectrum(heights(walk.keypoints_TJ3)) for walk in chosen

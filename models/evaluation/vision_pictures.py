@@ -18,11 +18,16 @@ from torch import Tensor
 from models.evaluation.vision_protocols import ViewMatrix
 from models.skeleton.disentangle import Disentangle, from_rows, to_rows
 from models.skeleton.fourier import USED
+from models.training.vision_pose import Pictures
+from models.video.human_pose import JOINTS
 
 BONES = ((0, 1), (1, 2), (1, 5), (1, 8), (2, 3), (3, 4), (5, 6), (6, 7), (8, 9), (8, 12), (9, 10), (10, 11), (12, 13), (13, 14))
 """Of the fifteen joints of the disentangling network; of each side the right one is drawn darker."""
 
 RIGHT = {(1, 2), (2, 3), (3, 4), (8, 9), (9, 10), (10, 11)}
+
+SHOWN = tuple(JOINTS.index(name) for name in ("head_top", "pelvis", "right_wrist", "right_knee", "left_ankle"))
+"""Joints whose heat maps are drawn."""
 
 STRIP_FRAMES = tuple(range(0, 31, 5))
 
@@ -45,6 +50,39 @@ def view_matrix_picture(matrix: ViewMatrix, file: Path, title: str) -> Path:
     means = f"mean {100 * matrix.mean:.1f} %, without identical view {100 * matrix.mean_without_identical:.1f} %"
     axes.set(xlabel="gallery view", ylabel="probe view", title=f"{title}\n{means}")
     figure.colorbar(image, label="rank-1")
+    return _save(figure, file)
+
+
+def heat_map_picture(
+    pictures: Pictures,
+    heat_NJHW: NDArray[np.floating],
+    found_NJ2: NDArray[np.floating],
+    file: Path,
+    title: str,
+    joints: Sequence[int] = SHOWN,
+) -> Path:
+    """A row for every picture: itself with found (cross) and marked (circle) joints, then the maps of some joints."""
+    plt = _pyplot()
+    figure, panels = plt.subplots(
+        len(pictures), 1 + len(joints), figsize=(1.9 * (1 + len(joints)), 2.0 * len(pictures)), dpi=90, squeeze=False
+    )
+    for row, rgb_HW3, joints_J3, heat_JHW, found_J2 in zip(
+        panels, pictures.rgb_NHW3, pictures.joints_NJ3, heat_NJHW, found_NJ2, strict=True
+    ):
+        row[0].imshow(rgb_HW3)
+        seen_J = joints_J3[:, 2] > 0
+        row[0].plot(joints_J3[seen_J, 0], joints_J3[seen_J, 1], "o", color="white", fillstyle="none", markersize=5)
+        row[0].plot(found_J2[seen_J, 0], found_J2[seen_J, 1], "x", color="red", markersize=5)
+        for axes, joint in zip(row[1:], joints, strict=True):
+            axes.imshow(heat_JHW[joint], cmap="magma", vmin=0.0)
+            axes.set_xlabel(f"highest {heat_JHW[joint].max():.2f}", fontsize=8)
+        for axes in row:
+            axes.set_xticks([])
+            axes.set_yticks([])
+    panels[0, 0].set_title("found x, marked o", fontsize=8)
+    for axes, joint in zip(panels[0, 1:], joints, strict=True):
+        axes.set_title(JOINTS[joint].replace("_", " "), fontsize=8)
+    figure.suptitle(title)
     return _save(figure, file)
 
 

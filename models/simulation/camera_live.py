@@ -89,6 +89,11 @@ def sample_camera(rng: np.random.Generator, *, width_px: int = 640, height_px: i
     )  # fmt: skip
 
 
+def view_of(seed: int, camera: int, *, width_px: int = 640, height_px: int = 360, fps: float = 12.5) -> Camera:
+    """Where camera number `camera` of the site `seed` stands."""
+    return sample_camera(np.random.default_rng([_CAMERA, seed, camera]), width_px=width_px, height_px=height_px, fps=fps)
+
+
 def simulated_cameras(
     cameras: int = 2, walkers: Sequence[Walker] = (), strangers: Sequence[Walker] = (), *, seed: int = 0, start_ns: int = 0, session: int = 0,
     script: str | Sequence[tuple[str, float]] = "walk", fps: float = 12.5, people_per_camera: float = 2.0, width_px: int = 640,
@@ -105,7 +110,7 @@ def simulated_cameras(
     plan = _Plan(len(everybody), cameras, people_per_camera, seed)
     out = []
     for c in range(cameras):
-        camera = sample_camera(np.random.default_rng([_CAMERA, seed, c]), width_px=width_px, height_px=height_px, fps=fps)
+        camera = view_of(seed, c, width_px=width_px, height_px=height_px, fps=fps)
         guests = []
         for i, (walker, name) in enumerate(everybody):
             motion = EndlessMotion(walker, script=script, start_ns=start_ns, session=session, rate_hz=phone_hz)

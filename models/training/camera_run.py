@@ -1,4 +1,4 @@
-"""Runs of `gaitstream train` for camera networks: data, training, quality, the weight of both inputs, calibration.
+"""Runs of `gaitstream train` for camera networks: data, training, quality, the discriminants on films, calibration.
 
 Shape letters: W windows, T 32 steps, D embedding, P people.
 """
@@ -20,27 +20,23 @@ from models.camera_embedder import CameraEmbedder
 from models.camera_fusion import GaitCamera
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE
 from models.data.skeletons import load_walks_3d
+from models.evaluation.scores import equal_error_rate
 from models.registry import NetworkEntry, find_network, load_weights
 from models.silhouette.gait_silhouette import GaitSilhouette
 from models.skeleton.gait_skeleton import GaitSkeleton
-from models.training.camera import SilhouetteTask, SkeletonTask, compared, score_of
-from models.training.camera_film import FILMED_SEEDS, Filmed, film
+from models.training.camera import SilhouetteTask, SkeletonTask
+from models.training.camera_film import FILMED_SEEDS, TRAINING_SEEDS, Filmed, film, film_training
 from models.training.camera_masks import rendered_clips
 from models.training.camera_scenes import CALIBRATION_SEEDS, ENROL, Pass, passes
 from models.training.camera_walks import BodyWalk, body_walks, held_out_of, simulated_bodies
+from models.training.discriminant import discriminant_of, moments
 from models.training.engine import fit
 from models.training.options import TrainOptions
 from models.training.scoring import calibration_of, normalised, probes
-from models.training.site_space import adapt_space
+from models.training.site_space import walk_scores
 from models.types import CAMERA_HOP, CAMERA_WINDOW, Float32
 
 SESSIONS = 2
-
-FUSION_SHARES = tuple(np.linspace(0.1, 0.9, 17))
-"""Values of w² that are tried."""
-
-FUSION_TOLERANCE = 0.02
-"""Scores this little below the best are as good, with 48 people; of these the share nearest to one half is taken."""
 
 CALIBRATION_WINDOWS = (1, 2, 4)
 """Consecutive windows of a probe; a passage in front of a camera gives no more."""
@@ -54,7 +50,7 @@ def train_camera(
     """Trains a camera network; returns it, further entries of its card, and the people by source of data.
 
     gait-skeleton learns from 3-D walks (models.data.skeletons) and simulated walkers; gait-silhouette from simulated walkers alone, and its
-    card says which recordings were not used; gait-camera trains nothing but the weight of both networks, whose weights must lie in
+    card says which recordings were not used; gait-camera trains nothing but discriminants on the trunks of both, whose weights must lie in
     pretrained_dir.
     Raises RecordingError for unusable files, RegistryError if those weights are missing, ValueError if the data cannot train the network.
     """
@@ -69,7 +65,7 @@ def train_camera(
         results["recordings_not_used"] = sorted(Path(file).name for file in options.data_files)
     round_to_half(network)
     if isinstance(network, GaitCamera):
-        results |= whiten(network, filmed(cache_dir))
+        results |= calibrate_on_films(network, filmed(FILMED_SEEDS, cache_dir))
     else:
         results |= _calibration(network, entry.name, passes(CALIBRATION_SEEDS, cache_dir))
     return store_halves(network), results, sources
@@ -123,18 +119,31 @@ def _fused(options: TrainOptions, pretrained_dir: Path, cache_dir: Path) -> tupl
         part.load_state_dict(trained.state_dict())
         for source, use in card["data"].items():
             sources.setdefault(source, {})[name] = {key: use[key] for key in ("trained_on", "held_out")}
+    seen = filmed(TRAINING_SEEDS, cache_dir)
+    fill_discriminants(network, *features_of(network, seen), seen.person_N)
+    films = f"{len(TRAINING_SEEDS)} walkers, sim{TRAINING_SEEDS[0]} to sim{TRAINING_SEEDS[-1]}, filmed"
+    sources.setdefault(SOURCE, {})["gait-camera"] = {"trained_on": films, "held_out": []}
+    return network, {}, sources
+
+
+@torch.no_grad()
+def features_of(network: GaitCamera, seen: Filmed) -> tuple[Float32, Float32]:
+    """(N, F) features of joints and of silhouettes."""
     network.eval()
-    seen = passes(CALIBRATION_SEEDS, cache_dir)
-    windows = [windows_of(walk) for walk in seen]
-    parts = [(*network.skeleton(torch.from_numpy(x)), *network.silhouette(torch.from_numpy(m))) for x, m in windows]
-    rates = {}
-    for share in FUSION_SHARES:
-        network.weight.fill_(float(share) ** 0.5)
-        rates[float(share)] = pass_figures(seen, [network.fused(*part)[0].numpy() for part in parts])["score"]
-    best = min((share for share in rates if rates[share] > max(rates.values()) - FUSION_TOLERANCE), key=lambda share: abs(share - 0.5))
-    network.weight.fill_(best**0.5)
-    scores = {f"{share:.2f}": round(rate, 4) for share, rate in rates.items()}
-    return network, {"fusion": {"weight_squared": best, "score_by_weight_squared": scores}}, sources
+    parts = range(0, len(seen.person_N), 256)
+    joints = [network.skeleton.features(torch.from_numpy(seen.keypoints_NTJ3[i : i + 256]))[0] for i in parts]
+    masks = [network.silhouette.features(torch.from_numpy(seen.masks_NTHW[i : i + 256]))[0] for i in parts]
+    return torch.cat(joints).numpy(), torch.cat(masks).numpy()
+
+
+@torch.no_grad()
+def fill_discriminants(network: GaitCamera, joints_NF: Float32, masks_NF: Float32, person_N: NDArray[Any]) -> None:
+    """Fits both discriminants, each on the windows of one of its network's features, in closed form. What varies within a person is between
+    all of their windows: views, days and clothes."""
+    for part, rows_NF in ((network.skeleton, joints_NF), (network.silhouette, masks_NF)):
+        weight_DF, bias_D = discriminant_of(moments([rows_NF[person_N == person] for person in np.unique(person_N)]), part.DIM)
+        part.discriminant.weight.copy_(torch.from_numpy(weight_DF))
+        part.discriminant.bias.copy_(torch.from_numpy(bias_D))
 
 
 def windows_of(walk: Pass) -> tuple[Float32, NDArray[np.bool_]]:
@@ -142,18 +151,6 @@ def windows_of(walk: Pass) -> tuple[Float32, NDArray[np.bool_]]:
     starts = np.arange(0, len(walk.keypoints_TJ3) - CAMERA_WINDOW + 1, CAMERA_HOP)
     index = starts[:, None] + np.arange(CAMERA_WINDOW)
     return walk.keypoints_TJ3[index], walk.masks_THW[index]
-
-
-def pass_figures(seen: Sequence[Pass], vectors: Sequence[Float32]) -> dict[str, float]:
-    """Rank-1 and equal error rate of every kind of pass against the first ones, and their "score"."""
-    mean = {(walk.kind, walk.person): normalised(rows.mean(axis=0)) for walk, rows in zip(seen, vectors, strict=True)}
-    people = sorted({walk.person for walk in seen})
-    template_PD = np.stack([mean[ENROL, person] for person in people])
-    figures: dict[str, float] = {}
-    for kind in sorted({walk.kind for walk in seen} - {ENROL}):
-        rates = compared(template_PD, np.stack([mean[kind, person] for person in people]))
-        figures[f"rank1 {kind}"], figures[f"eer {kind}"] = rates
-    return score_of(figures)
 
 
 def fit_quality(network: GaitSkeleton | GaitSilhouette, seed: int, cache_dir: Path) -> float:
@@ -222,34 +219,31 @@ def _calibration(network: nn.Module, name: str, seen: Sequence[Pass]) -> dict[st
     }
 
 
-def filmed(cache_dir: Path) -> Filmed:
-    """FILMED_SEEDS through the pipeline; kept in cache_dir. Takes ten minutes of two cores the first time. Raises WeightsUnavailable."""
-    cache = cache_dir / f"filmed-{FILMED_SEEDS[0]}-{FILMED_SEEDS[-1]}.npz"
+def filmed(seeds: range, cache_dir: Path) -> Filmed:
+    """FILMED_SEEDS or TRAINING_SEEDS before the cameras; kept in cache_dir. Takes ten and forty minutes of a core the first time.
+
+    Raises WeightsUnavailable."""
+    cache = cache_dir / f"filmed-{seeds[0]}-{seeds[-1]}.npz"
     if not cache.exists():
         cache.parent.mkdir(parents=True, exist_ok=True)
-        film(FILMED_SEEDS).save(cache)
+        (film if seeds == FILMED_SEEDS else film_training)(seeds).save(cache)
     return Filmed.load([cache])
 
 
-@torch.no_grad()
-def whiten(network: GaitCamera, seen: Filmed) -> dict[str, Any]:
-    """Fills the network's whitening and returns the calibration entry of the card, both from filmed people, cross-fitted: half of them teach
-    the whitening under which the others' scores are taken. Raises ValueError if there are too few people."""
-    network.eval()
-    embedder = CameraEmbedder(network, "gait-camera", "", {})
-    vector_ND, _ = embedder.embed(seen.keypoints_NTJ3, seen.masks_NTHW)
+def calibrate_on_films(network: GaitCamera, seen: Filmed) -> dict[str, Any]:
+    """The entries of the card that filmed people who taught nothing give: equal error rates by number of windows, and the calibration.
+
+    Raises CalibrationError if there are too few people."""
+    vector_ND, _ = CameraEmbedder(network, "gait-camera", "", {}).embed(seen.keypoints_NTJ3, seen.masks_NTHW)
     walks: dict[str, list[Float32]] = {}
     for person in np.unique(seen.person_N):
         rows = [vector_ND[(seen.person_N == person) & (seen.passage_N == number)] for number in np.unique(seen.passage_N)]
-        walks[f"sim{person}"] = [row for row in rows if len(row)]
-    space = adapt_space("gait-camera", walks, CALIBRATION_WINDOWS, least_walk=CALIBRATION_WINDOWS[-1])
-    if space is None:
-        raise ValueError("too few people were filmed to calibrate gait-camera")
-    network.centre_D.copy_(torch.from_numpy(space.transform.mean_D))
-    network.matrix_DD.copy_(torch.from_numpy(space.transform.matrix_DD))
-    eer = {str(n): {"before": before, "whitened": after} for n, (before, after) in space.eer.items()}
-    how = "simulated walkers that no training has seen, filmed and passed through detector and pose network, cross-fitted over two halves"
-    return {"filmed": {"people": len(walks), "eer_by_windows": eer}, "calibration": {**space.calibration.to_card(), "how": how}}
+        walks[f"sim{person}"] = [row for row in rows if len(row) >= CALIBRATION_WINDOWS[-1]]
+    scores = {(SOURCE, n): walk_scores(walks, n, None) for n in CALIBRATION_WINDOWS}
+    calibration = calibration_of(scores, {(SOURCE, person) for person in walks})
+    how = "simulated walkers that no training has seen, filmed and passed through detector and pose network"
+    eer = {str(n): round(equal_error_rate(*pair), 4) for (_, n), pair in scores.items()}
+    return {"filmed": {"people": len(walks), "eer_by_windows": eer}, "calibration": {**calibration.to_card(), "how": how}}
 
 
 @torch.no_grad()

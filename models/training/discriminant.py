@@ -55,9 +55,11 @@ def discriminant_of(moment: Moments, dim: int) -> tuple[Float32, Float32]:
 
 def moments(rows: Sequence[Float32]) -> Moments:
     """Of identities, each of the same weight."""
-    people = [row_NF.astype(np.float64) for row_NF in rows]
-    mean_KF = np.array([person.mean(axis=0) for person in people])
-    within_FF = np.mean([np.cov(person.T, bias=True) for person in people], axis=0)
+    mean_KF = np.array([row_NF.mean(axis=0, dtype=np.float64) for row_NF in rows])
+    within_FF = np.zeros((mean_KF.shape[1], mean_KF.shape[1]))
+    for row_NF, mean_F in zip(rows, mean_KF, strict=True):  # one after the other: hundreds of such matrices do not fit into memory
+        away_NF = row_NF - mean_F
+        within_FF += away_NF.T @ away_NF / (len(row_NF) * len(rows))
     return mean_KF.mean(axis=0), within_FF, np.cov(mean_KF.T)
 
 

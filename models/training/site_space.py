@@ -64,8 +64,8 @@ def adapt_space(
         assert transform is not None
         measured = {name: usable[name] for name in people[half::2]}
         for n in probe_windows:
-            before.setdefault(n, []).extend(_scores(measured, n, None))
-            after.setdefault(n, []).extend(_scores(measured, n, transform))
+            before.setdefault(n, []).extend(walk_scores(measured, n, None))
+            after.setdefault(n, []).extend(walk_scores(measured, n, transform))
     scores = {("site", n): (np.concatenate(rows[::2]), np.concatenate(rows[1::2])) for n, rows in after.items()}
     try:
         calibration = calibration_of(scores, [("site", name) for name in people])
@@ -78,7 +78,7 @@ def adapt_space(
     return SiteSpace(whole, calibration, eer)  # type: ignore[arg-type]  # a tuple of two
 
 
-def _scores(people: Walks, windows: int, transform: SiteTransform | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def walk_scores(people: Walks, windows: int, transform: SiteTransform | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(genuine, impostor) cosines of probes of `windows` windows with the templates of other walks.
 
     As the identity worker computes them: a template is the transformed mean of an enrolment, a probe the mean of transformed windows.

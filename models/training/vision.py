@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import resource
+import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import safetensors
 import safetensors.torch
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.data.recordings import RecordingError
 from models.skeleton.disentangle import Disentangle
@@ -45,27 +47,34 @@ class SmallRun:
     recipe: Recipe
 
 
-def _small(optimizer: str, rate: float, batch: int, epochs: int, steps: int, **settings: Any) -> SmallRun:
+def small_run(optimizer: str, rate: float, batch: int, epochs: int, steps: int, **settings: Any) -> SmallRun:
+    """A small run with a recipe of its own."""
     return SmallRun(epochs, steps, Recipe(optimizer, rate, batch, epochs=epochs, published=False, **settings))  # type: ignore[arg-type]
 
 
 SMALL: dict[str, SmallRun] = {
-    "gaitnn": _small("adam", 3e-4, 4, 5, 12, clip=1.0),
-    "gaitformer": _small("adamw", 3e-4, 32, 10, 20, clip=1.5, weight_decay=0.01),
-    "st-gcn": _small("adamw", 1e-3, 16, 6, 15, clip=1.5, weight_decay=0.01),
-    "disentangle": _small("adam", 5e-4, 12, 6, 12, betas=(0.5, 0.999), weight_decay=1e-4),
+    "gaitnn-gru-1": small_run("adam", 3e-4, 6, 3, 25, clip=1.0),
+    "gaitnn": small_run("adam", 3e-4, 6, 2, 8, clip=1.0),
+    "gaitformer-md": small_run("adamw", 5e-4, 48, 2, 20, clip=1.5, weight_decay=0.01, schedule="step", decay=0.5, decay_every=1),
+    "gaitformer-xl": small_run("adamw", 5e-4, 48, 2, 12, clip=1.5, weight_decay=0.01, schedule="step", decay=0.5, decay_every=1),
+    "gaitformer": small_run("adamw", 1e-3, 48, 6, 60, clip=1.5, weight_decay=0.01, schedule="step", decay=0.7, decay_every=1),
+    "st-gcn": small_run("adamw", 1e-3, 24, 4, 25, clip=1.5, weight_decay=0.01, schedule="step", decay=0.7, decay_every=1),
+    "disentangle": small_run("adam", 5e-4, 10, 3, 30, betas=(0.5, 0.999), weight_decay=1e-4),
 }
-"""By the first part of the network's name."""
+"""By the first part of the network's name, the first that fits. The larger ones are meant to start from the run of the smallest of their kind."""
 
 SMALL_STAGES: dict[Stage, SmallRun] = {
-    "seg": _small("adam", 3e-4, 4, 4, 15),
-    "rec": _small("adam", 1e-3, 16, 4, 15),
-    "joint": _small("adam", 2e-4, 6, 3, 12),
-    "sia": _small("adam", 1e-4, 4, 3, 10),
+    "seg": small_run("adam", 3e-4, 4, 2, 40),
+    "rec": small_run("adam", 1e-3, 32, 3, 50),
+    "joint": small_run("adam", 2e-4, 8, 2, 20),
+    "sia": small_run("adam", 1e-4, 6, 2, 15),
 }
 
-SMALL_HELD_OUT = 4
-"""Walks of each held-out person in a small run, the first ones."""
+SMALL_PICTURE_PX = {"human-pose-ir": 139, "human-pose-resnet152": 96}
+"""Side of the pictures in a small run of a pose network: 7 and 6 cells of features instead of 17 and 16."""
+
+SMALL_HELD_OUT, SMALL_HELD_OUT_PEOPLE = 4, 8
+"""Walks of each held-out person that a small run looks at after every epoch, and people of each file, the first ones."""
 
 WEIGHTS, RECORD = "weights.safetensors", "run.json"
 """Files that a run leaves in its folder."""
@@ -79,8 +88,9 @@ SMALL_POOL = "mean"
 
 @dataclass(frozen=True, slots=True)
 class VisionRun:
-    """name, small: what was trained, by which recipe.  people: FILE/SUBJECT in the order of the last layer.  history: one row of figures per
-    epoch (of all stages, which each row names).  kept: the row whose weights the network has."""
+    """name, small, seed: what was trained, by which recipe, from which start.  people: FILE/SUBJECT in the order of the last layer.
+    history: one row of figures per epoch (of all stages, which each row names).  kept: the row whose weights the network has.
+    cost: {"processor_s", "memory_mb"}, time of the processor and most memory of the whole process."""
 
     name: str
     small: bool
@@ -88,24 +98,43 @@ class VisionRun:
     people: tuple[str, ...]
     history: tuple[dict[str, Any], ...]
     kept: dict[str, float]
+    seed: int = 0
+    cost: dict[str, float] = field(default_factory=dict)
+
+    def untrained(self) -> nn.Module:
+        """The network as it was before its first step: what training has to beat."""
+        torch.manual_seed(self.seed)
+        return built(self.name, len(self.people), self.small).eval()
 
 
 def train_joints(
-    name: str, walks: Sequence[JointWalk], out_dir: Path, *, small: bool = False, device: str = "cpu", seed: int = 0, steps: int = 0
+    name: str,
+    walks: Sequence[JointWalk],
+    out_dir: Path,
+    *,
+    small: bool = False,
+    device: str = "cpu",
+    seed: int = 0,
+    steps: int = 0,
+    start: Mapping[str, Tensor] | None = None,
 ) -> VisionRun:
     """Trains a network on joints: `gaitnn-*`, `gaitformer-*`, `st-gcn`, `disentangle*`; a third of each file's people is held out.
 
-    steps: per epoch, 0 for a pass over the walks or what the small recipe says. Leaves WEIGHTS and RECORD in out_dir.
+    steps: per epoch, 0 for a pass over the walks or what the small recipe says.  start: weights to begin with where name and shape are the
+    same, for example those of a network with another recurrent layer. Leaves WEIGHTS and RECORD in out_dir.
     Raises KeyError for another name, ValueError where the walks do not suffice.
     """
+    began_s = time.process_time()
     training, held_out = split_walks(walks)
     people = people_of(training)
     torch.manual_seed(seed)
     network = built(name, len(people), small)
     assert isinstance(network, GaitNN | GaitFormer | STGCN | Disentangle)
+    own = network.state_dict()
+    network.load_state_dict({**own, **{key: value for key, value in (start or {}).items() if key in own and own[key].shape == value.shape}})
     run = SMALL[_family(name)] if small else None
     recipe = run.recipe if run else network.recipe
-    common = (feeding_of(network, small=small), training, few_of(held_out) if small else held_out, recipe.batch, device)
+    common = (feeding_of(network, small=small), training, _watched(held_out) if small else held_out, recipe.batch, device)
     task: SkeletonTask
     if isinstance(network, GaitFormer | STGCN):
         task = ContrastiveTask(network, *common, temperature=SMALL_TEMPERATURE if small else TEMPERATURE.get(name, PUBLISHED_TEMPERATURE))
@@ -115,7 +144,10 @@ def train_joints(
         task = DisentangleTask(network, *common, body_time="legacy" if network.layout == "legacy" else "intended")
     options = _options(name, recipe, steps or (run.steps if run else task.steps), device, seed)
     history, kept = fit(task, options, out_dir, optimisation=optimisation_of(recipe))
-    return _written(VisionRun(name, small, network, _names(people), tuple(history), kept), out_dir)
+    return write_run(VisionRun(name, small, network, _names(people), tuple(history), kept, seed, cost_since(began_s)), out_dir)
+
+
+STAGES: tuple[Stage, ...] = ("seg", "rec", "joint", "sia")
 
 
 def train_gaitnet(
@@ -123,7 +155,7 @@ def train_gaitnet(
     out_dir: Path,
     *,
     small: bool = False,
-    stages: Sequence[Stage] = ("seg", "rec", "joint", "sia"),
+    stages: Sequence[Stage] = STAGES,
     device: str = "cpu",
     seed: int = 0,
     accumulate: int = 1,
@@ -132,6 +164,7 @@ def train_gaitnet(
 
     accumulate: the published batch is divided into so many. Raises ValueError where the walks do not suffice.
     """
+    began_s = time.process_time()
     training, held_out = split_walks(walks)
     people = people_of(training)
     torch.manual_seed(seed)
@@ -141,12 +174,18 @@ def train_gaitnet(
     for stage in stages:
         run = SMALL_STAGES[stage] if small else None
         recipe = run.recipe if run else GaitNet.stages[stage]
-        task = GaitNetTask(network, stage, training, few_of(held_out) if small else held_out, max(1, recipe.batch // accumulate), device)
+        task = GaitNetTask(network, stage, training, _watched(held_out) if small else held_out, max(1, recipe.batch // accumulate), device)
         options = _options(f"gaitnet-{stage}", recipe, run.steps if run else task.steps, device, seed)
         optimisation = optimisation_of(recipe, partial(_groups, stage=stage, rate=recipe.learning_rate), accumulate=accumulate)
         rows, kept = fit(task, options, out_dir / stage, optimisation=optimisation)
         history += [{"stage": stage, **row} for row in rows]
-    return _written(VisionRun("gaitnet", small, network, _names(people), tuple(history), kept), out_dir)
+    return write_run(VisionRun("gaitnet", small, network, _names(people), tuple(history), kept, seed, cost_since(began_s)), out_dir)
+
+
+def cost_since(began_s: float) -> dict[str, float]:
+    """Processor time since `time.process_time()` was began_s, and the most memory this process has held."""
+    memory_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"processor_s": round(time.process_time() - began_s, 1), "memory_mb": round(memory_kb / 1024)}
 
 
 def few_of(walks: Sequence[AnyWalk], count: int = SMALL_HELD_OUT) -> list[AnyWalk]:
@@ -161,6 +200,14 @@ def few_of(walks: Sequence[AnyWalk], count: int = SMALL_HELD_OUT) -> list[AnyWal
     return kept
 
 
+def _watched(walks: Sequence[AnyWalk]) -> list[AnyWalk]:
+    """What a small run looks at after every epoch."""
+    chosen: set[tuple[str, str]] = set()
+    for source in {walk.source for walk in walks}:
+        chosen.update(people_of([walk for walk in walks if walk.source == source])[:SMALL_HELD_OUT_PEOPLE])
+    return few_of([walk for walk in walks if (walk.source, walk.subject) in chosen])
+
+
 def _groups(network: nn.Module, stage: Stage, rate: float) -> list[dict[str, Any]]:
     assert isinstance(network, GaitNet)
     return network.groups(stage, rate)
@@ -169,6 +216,8 @@ def _groups(network: nn.Module, stage: Stage, rate: float) -> list[dict[str, Any
 def built(name: str, people: int, small: bool) -> nn.Module:
     """The network that a run trains, with fresh weights. Raises KeyError for an unknown name."""
     entry = BY_NAME[name]
+    if entry.task == "pose":
+        return entry.build(picture_px=SMALL_PICTURE_PX[name]) if small else entry.build()
     if small and name.startswith("disentangle"):
         return entry.build(people, feature_type=SMALL_FEATURES)
     if small and name.startswith("gaitformer"):
@@ -199,10 +248,11 @@ def _names(people: Sequence[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(f"{source}/{subject}" for source, subject in people)
 
 
-def _written(run: VisionRun, out_dir: Path) -> VisionRun:
+def write_run(run: VisionRun, out_dir: Path) -> VisionRun:
+    """Leaves WEIGHTS and RECORD in the folder."""
     state = {name: tensor.contiguous() for name, tensor in run.network.state_dict().items()}
     safetensors.torch.save_file(state, out_dir / WEIGHTS)
-    record = {"name": run.name, "small": run.small, "people": run.people, "kept": run.kept, "history": run.history}
+    record = {key: getattr(run, key) for key in ("name", "small", "seed", "cost", "people", "kept", "history")}
     (out_dir / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
     return run
 
@@ -217,4 +267,6 @@ def load_run(out_dir: Path) -> VisionRun:
         raise RecordingError(f"{error.filename or out_dir}: no such file; train the network first") from None
     except (ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         raise RecordingError(f"{out_dir}: not what a training run leaves ({error})") from error
-    return VisionRun(record["name"], record["small"], network.eval(), tuple(record["people"]), tuple(record["history"]), record["kept"])
+    people, history = tuple(record["people"]), tuple(record["history"])
+    cost, seed = record.get("cost", {}), int(record.get("seed", 0))
+    return VisionRun(record["name"], record["small"], network.eval(), people, history, record["kept"], seed, cost)

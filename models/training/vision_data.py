@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 
 from models.data.recordings import RecordingError
 from models.data.skeletons import filmed, load_pose_walks, load_walks_3d, parts, read_fields
+from models.data.vision_formats.pictures import masked_people
 from models.types import SILHOUETTE_SHAPE, Float32
 from models.video.gaitnet import GaitNet
 
 SIDE_PX = GaitNet.SIZE_PX
+
+PHOTOGRAPHED = 12
+"""People of a group of photographs, at least: enough for a clip of six."""
 
 VIEWS_DEG = (90.0, 45.0)
 """Where a camera is placed for 3-D walks unless told otherwise: to the left, and left in front."""
@@ -84,6 +88,26 @@ def silhouette_walks(path: str | Path) -> list[CropWalk]:
         view, which = str(fields[condition][index]), str(fields[session][index])
         which = f"{view}-{which}" if condition == "scenario" else which
         walks.append(CropWalk(masks_THW, None, str(fields["subject"][index]), view, which, path.stem))
+    return walks
+
+
+def has_masked_photographs(path: str | Path) -> bool:
+    """Whether the file holds photographs with masks rather than walks. Raises RecordingError for a file that cannot be read."""
+    return "mask_png" in _names(Path(path))
+
+
+def photographed_crops(path: str | Path) -> list[CropWalk]:
+    """People in street photographs with masks as clips without motion, for segmentation alone: everyone in a group of photographs is one
+    "walk", so that splits by person keep photographs apart. Raises RecordingError naming file and field."""
+    people = masked_people(path, SIDE_PX)
+    walks, group = [], list(people[:0])
+    for k, person in enumerate(people):
+        group.append(person)
+        last = k + 1 == len(people) or people[k + 1].photograph != person.photograph
+        if last and len(group) >= PHOTOGRAPHED:
+            pictures, masks = np.stack([p.picture_3HW for p in group]), np.stack([p.mask_HW for p in group])
+            walks.append(CropWalk(masks, pictures, str(group[0].photograph), "street", "0", Path(path).stem))
+            group = []
     return walks
 
 

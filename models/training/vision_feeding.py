@@ -18,20 +18,24 @@ from models.skeleton.augment import TRAINING_FRAMES, Form, augmented, centred
 from models.skeleton.disentangle import Disentangle
 from models.skeleton.gaitformer import GaitFormer
 from models.skeleton.gaitnn import GaitNN, score_maps
-from models.skeleton.inputs import MAP_SPAN, disentangle_clip, fit_length, gaitformer_clip, normalised
+from models.skeleton.inputs import MAP_SPAN, disentangle_clip, fit_length, gaitformer_clip, normalised, standardised
 from models.skeleton.st_gcn import STGCN
 from models.types import Float32
 
 SkeletonNetwork = GaitNN | GaitFormer | STGCN | Disentangle
 
 PIECES = 3
-"""Clips of a walk whose vectors are averaged when it is enrolled or compared."""
+
+
+SMALL_MAPS = (24, 3, 1)
+"""Frames of a clip of pose maps, the stride among them, and clips per walk, in a small run: eight pictures of one stride."""
 
 
 class Feeding(Protocol):
-    """frames: length of a clip."""
+    """frames: length of a clip.  pieces: most clips of a walk whose vectors are averaged when it is enrolled or compared."""
 
     frames: int
+    pieces: int
 
     def prepare(self, keypoints_TJ3: Float32) -> Float32:
         """(N, ...) frames of a walk. Raises ValueError where the joints cannot be scaled."""
@@ -59,29 +63,32 @@ def pieces(walk_N: Float32, frames: int, count: int = PIECES) -> list[Float32]:
 
 
 class SkeletonFeeding:
-    """GaitFormer and ST-GCN: (B, 3, T, 18). stride: every so many frames of the published rate."""
+    """GaitFormer and ST-GCN: (B, 3, T, 18). form: of augmentation, None for random clips as they are.  stride: every so many frames of the
+    published rate."""
 
-    def __init__(self, form: Form = "fixed", stride: int = 1) -> None:
+    def __init__(self, form: Form | None = "fixed", stride: int = 1) -> None:
         self.form, self.stride = form, stride
-        self.frames = gaitformer.FRAMES
+        self.frames, self.pieces = gaitformer.FRAMES, PIECES
 
     def prepare(self, keypoints_TJ3: Float32) -> Float32:
         """(N, 18, 3)."""
         return gaitformer_clip(keypoints_TJ3)
 
     def training(self, walk_N: Float32, rng: Generator) -> Float32:
-        """(48, 18, 3) an augmented clip."""
+        """(48, 18, 3) a clip, augmented or not."""
+        if self.form is None:
+            return centred(cut(walk_N, self.frames, rng), self.frames)
         return augmented(cut(walk_N, TRAINING_FRAMES, rng), rng, self.form)
 
     def batch(self, clips: Sequence[Float32]) -> Tensor:
-        return torch.from_numpy(np.stack(clips)[:, :: self.stride].transpose(0, 3, 1, 2).copy())
+        return torch.from_numpy(standardised(np.stack(clips)[:, :: self.stride]).transpose(0, 3, 1, 2).copy())
 
 
 class PoseMapFeeding:
     """GaitNN: (B, T, 32, 17, 17) from joints; kept as joints, since the maps are a hundred times larger."""
 
-    def __init__(self, frames: int = 48, stride: int = 1) -> None:
-        self.frames, self.stride = frames, stride
+    def __init__(self, frames: int = 48, stride: int = 1, pieces: int = PIECES) -> None:
+        self.frames, self.stride, self.pieces = frames, stride, pieces
 
     def prepare(self, keypoints_TJ3: Float32) -> Float32:
         """(N, 16, 2), y down, NaN where a joint is unknown."""
@@ -103,7 +110,7 @@ class PoseMapFeeding:
 class DisentangleFeeding:
     """Disentangle: (B, 64, 15, 2)."""
 
-    frames = disentangle.FRAMES
+    frames, pieces = disentangle.FRAMES, PIECES
 
     def prepare(self, keypoints_TJ3: Float32) -> Float32:
         """(N, 15, 2)."""
@@ -118,10 +125,11 @@ class DisentangleFeeding:
 
 
 def feeding_of(network: SkeletonNetwork, *, small: bool = False) -> Feeding:
-    """What feeds a network; `small` halves the frame rate of the two whose cost grows with every frame."""
-    stride = 2 if small else 1
+    """What feeds a network; `small` takes every other frame, GaitNN every third of one second: their cost grows with every frame, and the
+    camera's grid has no more than half of the published frames. Small runs do not augment: that keeps 400 epochs from learning walks by heart,
+    and slows a run that sees every walk a few times."""
     if isinstance(network, GaitNN):
-        return PoseMapFeeding(32 if small else 48, stride)
+        return PoseMapFeeding(*SMALL_MAPS) if small else PoseMapFeeding()
     if isinstance(network, Disentangle):
         return DisentangleFeeding()
-    return SkeletonFeeding(stride=stride if isinstance(network, STGCN) else 1)
+    return SkeletonFeeding(None, 2) if small else SkeletonFeeding()

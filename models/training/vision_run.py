@@ -1,25 +1,86 @@
-"""One command to train a published camera network and one to evaluate what it became:
+"""One command to train a published camera network, one to evaluate what it became, one to lay all runs beside each other:
 
     python -m models.training.vision_run train gaitformer-sm ../shared/data/vision/kgbd.npz --out runs/gaitformer --small
     python -m models.training.vision_run evaluate runs/gaitformer ../shared/data/vision/kgbd.npz --figures runs/gaitformer/figures
+    python -m models.training.vision_run table runs/* --data-dir ../shared/data/vision --simulated 60
 
-Networks on joints read npz files of joints; `gaitnet` reads silhouettes, with `--videos DIR` the pictures behind them.
+Networks on joints read npz files of joints; `gaitnet` reads silhouettes, with `--videos DIR` the pictures behind them, and photographs with masks; pose networks read pictures with joints.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from models.data.recordings import RecordingError
+from models.data.vision_formats.pictures import JointPicture, joint_pictures
 from models.evaluation.vision_evaluation import evaluate_vision
-from models.training.vision import VisionRun, load_run, train_gaitnet, train_joints
-from models.training.vision_data import CropWalk, JointWalk, filmed_crops, joint_walks, people_of, silhouette_walks
+from models.evaluation.vision_pose import evaluate_pose
+from models.evaluation.vision_report import COMMAND, table_of_runs
+from models.training.vision import STAGES, VisionRun, load_run, train_gaitnet, train_joints
+from models.training.vision_data import (
+    AnyWalk,
+    CropWalk,
+    JointWalk,
+    filmed_crops,
+    has_masked_photographs,
+    joint_walks,
+    people_of,
+    photographed_crops,
+    silhouette_walks,
+)
+from models.training.vision_pose import Target
+from models.training.vision_pose_run import train_pose
+from models.training.vision_simulated import simulated_crop_walks, simulated_joint_walks
+from models.video.gaitnet import Stage
 from models.vision_registry import BY_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Walks:
+    """What a command reads. videos: folder of the videos behind silhouettes.  most_people: of each file.  simulated: walkers that join, whose
+    walks are kept in cache_dir."""
+
+    files: Sequence[Path]
+    videos: Path | None = None
+    most_people: int | None = None
+    simulated: int = 0
+    cache_dir: Path | None = None
+
+    def joints(self) -> list[JointWalk]:
+        """Raises RecordingError naming file and field."""
+        own = [joint_walks(file) for file in self.files]
+        own += [simulated_joint_walks(self.simulated, self.cache_dir)] if self.simulated else []
+        return [walk for walks in own for walk in self._first(walks)]
+
+    def crops(self) -> list[CropWalk]:
+        """With pictures where a video is at hand. Raises RecordingError naming file and field."""
+        own = [self._crops_of(file) for file in self.files]
+        own += [simulated_crop_walks(self.simulated, self.cache_dir)] if self.simulated else []
+        return [walk for walks in own for walk in self._first(walks)]
+
+    def _crops_of(self, file: Path) -> list[CropWalk]:
+        if has_masked_photographs(file):
+            return photographed_crops(file)
+        filmed = [] if self.videos is None or not file.stem.startswith("kth") else filmed_crops(file, self.videos)
+        have = {(walk.subject, walk.session) for walk in filmed}
+        return [*filmed, *(walk for walk in silhouette_walks(file) if (walk.subject, walk.session) not in have)]
+
+    def _first(self, walks: Sequence[AnyWalk]) -> list[AnyWalk]:
+        people = set(people_of(walks)[: self.most_people])
+        return [walk for walk in walks if (walk.source, walk.subject) in people]
+
+    def pictures(self) -> list[JointPicture]:
+        """Raises RecordingError naming file and field."""
+        return [item for file in self.files for item in joint_pictures(file)]
 
 
 def train_files(
@@ -29,81 +90,88 @@ def train_files(
     *,
     videos: Path | None = None,
     most_people: int | None = None,
+    simulated: int = 0,
     small: bool = False,
+    stages: Sequence[Stage] = STAGES,
+    target: Target = "disc",
+    start: Path | None = None,
     device: str = "cpu",
     seed: int = 0,
+    accumulate: int = 1,
 ) -> VisionRun:
-    """Trains on files. Raises RecordingError for an unknown name or an unusable file, ValueError where the walks do not suffice."""
-    if name not in BY_NAME or BY_NAME[name].task == "pose":
-        trainable = ", ".join(entry.name for entry in BY_NAME.values() if entry.task == "embedding")
-        raise RecordingError(f"{name}: no camera network that is trained on walks; there are {trainable}")
+    """Trains on files and simulated walkers. stages: of gaitnet.  target: of pose networks.  start: a run whose weights are taken where names
+    and shapes are the same.  accumulate: batches that make a step.
+
+    Raises RecordingError for an unknown name or an unusable file, ValueError where the walks do not suffice.
+    """
+    if name not in BY_NAME:
+        raise RecordingError(f"{name}: no published camera network; there are {', '.join(BY_NAME)}")
+    if not files and (not simulated or BY_NAME[name].task == "pose"):
+        raise RecordingError(f"{name}: nothing to train on; name files" + ("" if BY_NAME[name].task == "pose" else " or simulated walkers"))
+    walks = Walks(files, videos, most_people, simulated, out_dir.parent / "walkers")
+    if BY_NAME[name].task == "pose":
+        return train_pose(name, walks.pictures(), out_dir, target=target, small=small, device=device, seed=seed, accumulate=accumulate)
     if name == "gaitnet":
-        return train_gaitnet(crops_of(files, videos, most_people), out_dir, small=small, device=device, seed=seed)
-    return train_joints(name, joints_of(files, most_people), out_dir, small=small, device=device, seed=seed)
-
-
-def joints_of(files: Sequence[Path], most_people: int | None = None) -> list[JointWalk]:
-    """The walks of all files, of the first people of each."""
-    walks = []
-    for file in files:
-        own = joint_walks(file)
-        people = set(people_of(own)[:most_people])
-        walks += [walk for walk in own if (walk.source, walk.subject) in people]
-    return walks
-
-
-def crops_of(files: Sequence[Path], videos: Path | None, most_people: int | None = None) -> list[CropWalk]:
-    """The walks of all files, with pictures where a video is at hand."""
-    walks = []
-    for file in files:
-        filmed = [] if videos is None or not file.stem.startswith("kth") else filmed_crops(file, videos)
-        have = {(walk.subject, walk.session) for walk in filmed}
-        own = [*filmed, *(walk for walk in silhouette_walks(file) if (walk.subject, walk.session) not in have)]
-        people = set(people_of(own)[:most_people])
-        walks += [walk for walk in own if (walk.source, walk.subject) in people]
-    return walks
+        return train_gaitnet(walks.crops(), out_dir, small=small, stages=stages, device=device, seed=seed, accumulate=accumulate)
+    weights = None if start is None else load_run(start).network.state_dict()
+    return train_joints(name, walks.joints(), out_dir, small=small, device=device, seed=seed, start=weights)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line. Exits with the error's text for files and names that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m models.training.vision_run", description="published camera networks")
     commands = parser.add_subparsers(dest="command", required=True)
-    train, evaluate = commands.add_parser("train"), commands.add_parser("evaluate")
+    train, evaluate, table = (commands.add_parser(name) for name in ("train", "evaluate", "table"))
     train.add_argument("name")
     train.add_argument("--out", type=Path, required=True)
     train.add_argument("--small", action="store_true", help="the recipe that fits a processor core in minutes")
     train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, help="of gaitnet")
+    train.add_argument("--target", choices=("disc", "gaussian"), default="disc", help="of pose networks")
+    train.add_argument("--start", type=Path, help="a run whose weights are taken where names and shapes are the same")
+    train.add_argument(
+        "--accumulate", type=int, default=1, help="batches that make a step, where the published one does not fit into memory"
+    )
     evaluate.add_argument("run", type=Path)
     evaluate.add_argument("--figures", type=Path, help="folder for pictures")
+    table.add_argument("runs", type=Path, nargs="+")
+    table.add_argument("--data-dir", type=Path, required=True, help="folder of the npz files")
     for command in (train, evaluate):
-        command.add_argument("files", type=Path, nargs="+")
-        command.add_argument("--videos", type=Path, help="folder of the videos behind silhouettes")
+        command.add_argument("files", type=Path, nargs="*")
         command.add_argument("--most-people", type=int, help="so many people of each file at most")
+    for command in (train, evaluate, table):
+        command.add_argument("--videos", type=Path, help="folder of the videos behind silhouettes")
+        command.add_argument("--simulated", type=int, default=0, help="simulated walkers that join the files")
         command.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
     try:
         if options.command == "train":
-            run = train_files(
-                options.name,
-                options.files,
-                options.out,
-                videos=options.videos,
-                most_people=options.most_people,
-                small=options.small,
-                device=options.device,
-                seed=options.seed,
-            )
-            print(json.dumps(run.kept))
-            return
-        run = load_run(options.run)
-        walks = (
-            crops_of(options.files, options.videos, options.most_people)
-            if run.name == "gaitnet"
-            else joints_of(options.files, options.most_people)
-        )
-        print(json.dumps(evaluate_vision(run, walks, options.figures, options.device), indent=1))
+            print(json.dumps(_train(options, arguments).kept))
+        elif options.command == "evaluate":
+            print(json.dumps(_evaluate(options), indent=1))
+        else:
+            print(table_of_runs(options.runs, options.data_dir, options.simulated, options.videos, options.device))
     except (RecordingError, ValueError) as error:
         parser.exit(1, f"{error}\n")
+
+
+def _train(options: argparse.Namespace, arguments: Sequence[str] | None) -> VisionRun:
+    run = train_files(
+        options.name, options.files, options.out, videos=options.videos, most_people=options.most_people, simulated=options.simulated,
+        small=options.small, stages=options.stages, target=options.target, start=options.start, device=options.device, seed=options.seed,
+        accumulate=options.accumulate,
+    )  # fmt: skip
+    words = sys.argv[1:] if arguments is None else arguments
+    (options.out / COMMAND).write_text(f"python -m models.training.vision_run {shlex.join(words)}\n", encoding="utf-8")
+    return run
+
+
+def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    run = load_run(options.run)
+    walks = Walks(options.files, options.videos, options.most_people, options.simulated, options.run.parent / "walkers")
+    if BY_NAME[run.name].task == "pose":
+        return evaluate_pose(run, walks.pictures(), options.figures, options.device)
+    return evaluate_vision(run, walks.crops() if run.name == "gaitnet" else walks.joints(), options.figures, options.device)
 
 
 if __name__ == "__main__":

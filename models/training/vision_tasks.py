@@ -90,7 +90,7 @@ def prepared(feeding: Feeding, walks: Sequence[JointWalk]) -> tuple[list[JointWa
 @torch.no_grad()
 def embed_walks(network: SkeletonNetwork, feeding: Feeding, walk_N: Sequence[Float32], device: str) -> Float32:
     """(N, D) mean feature of a few clips of each prepared walk."""
-    clips = [(k, piece) for k, walk in enumerate(walk_N) for piece in pieces(walk, feeding.frames)]
+    clips = [(k, piece) for k, walk in enumerate(walk_N) for piece in pieces(walk, feeding.frames, feeding.pieces)]
     owner_C = np.array([k for k, _ in clips])
     parts = []
     for first in range(0, len(clips), SLICE):

@@ -43,8 +43,17 @@ def read_joints(logits_BJHW: Tensor, smoothing: nn.Module, picture_px: int) -> E
     return EstimatedJoints(place_BJ2, map_BJHW.amax(dim=(2, 3)))
 
 
+def _check_pictures(x_B3HW: Tensor, picture_px: int) -> None:
+    if tuple(x_B3HW.shape[1:]) != (3, picture_px, picture_px):
+        raise ValueError(f"pictures must be (B, 3, {picture_px}, {picture_px}), not {tuple(x_B3HW.shape)}")
+
+
 class HumanPoseIR(nn.Module):
-    """(B, 3, 299, 299) RGB 0-255 -> (B, 16, 289, 289) logits of joints. `features` are what the gait network takes."""
+    """(B, 3, 299, 299) RGB 0-255 -> (B, 16, 289, 289) logits of joints. `features` are what the gait network takes.
+
+    picture_px: another side of the pictures, for runs on small ones; the map is then 17 pixels for every cell of the features. The weights
+    are the same.
+    """
 
     PICTURE_PX, MAP_PX, DISC_PX, FEATURE_CHANNELS = 299, 289, 15, 32
 
@@ -53,8 +62,9 @@ class HumanPoseIR(nn.Module):
 
     small = Recipe("rmsprop", 1e-4, 8, epochs=2, clip=2.0, published=False)
 
-    def __init__(self) -> None:
+    def __init__(self, picture_px: int = PICTURE_PX) -> None:
         super().__init__()
+        self.picture_px = picture_px
         self.trunk = InceptionResNetTrunk()
         self.dropout = nn.Dropout(0.3)
         self.scoring = nn.Conv2d(768, self.FEATURE_CHANNELS, 1)
@@ -63,9 +73,8 @@ class HumanPoseIR(nn.Module):
         self.reading = SeparableGaussian(15, 0.7)
 
     def features(self, x_B3HW: Tensor) -> Tensor:
-        """(B, 32, 17, 17) scores before upsampling. Raises ValueError where the pictures are not 299 x 299."""
-        if tuple(x_B3HW.shape[1:]) != (3, self.PICTURE_PX, self.PICTURE_PX):
-            raise ValueError(f"pictures must be (B, 3, {self.PICTURE_PX}, {self.PICTURE_PX}), not {tuple(x_B3HW.shape)}")
+        """(B, 32, 17, 17) scores before upsampling. Raises ValueError where the pictures are not picture_px x picture_px."""
+        _check_pictures(x_B3HW, self.picture_px)
         return self.scoring(self.dropout(self.trunk((x_B3HW / 255 - 0.5) * 2)))
 
     def forward(self, x_B3HW: Tensor) -> Tensor:
@@ -73,7 +82,7 @@ class HumanPoseIR(nn.Module):
 
     def joints(self, x_B3HW: Tensor) -> EstimatedJoints:
         """Joints and their probabilities."""
-        return read_joints(self(x_B3HW), self.reading, self.PICTURE_PX)
+        return read_joints(self(x_B3HW), self.reading, self.picture_px)
 
 
 class Bottleneck(nn.Module):
@@ -105,6 +114,7 @@ class HumanPoseResNet152(nn.Module):
     """(B, 3, 256, 256) RGB 0-255 -> (B, 16, 256, 256) logits of joints; features (B, 16, 16, 16).
 
     3, 8, 36, 3 bottlenecks; the last stage keeps the size (output stride 16) and widens its kernels by a dilation of 2 instead.
+    picture_px: another side of the pictures, a multiple of 16, for runs on small ones.
     """
 
     PICTURE_PX, MAP_PX, DISC_PX, FEATURE_CHANNELS = 256, 256, 11, 16
@@ -112,8 +122,9 @@ class HumanPoseResNet152(nn.Module):
     recipe = HumanPoseIR.recipe
     small = HumanPoseIR.small
 
-    def __init__(self) -> None:
+    def __init__(self, picture_px: int = PICTURE_PX) -> None:
         super().__init__()
+        self.picture_px = picture_px
         self.stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1))
         self.stages = nn.Sequential(stage(64, 64, 3), stage(256, 128, 8, 2), stage(512, 256, 36, 2), stage(1024, 512, 3, 1, dilation=2))
         self.scoring = nn.Conv2d(2048, len(JOINTS), 1)
@@ -121,9 +132,8 @@ class HumanPoseResNet152(nn.Module):
         self.reading = SeparableGaussian(15, 0.7)
 
     def features(self, x_B3HW: Tensor) -> Tensor:
-        """(B, 16, 16, 16) scores before upsampling. Raises ValueError where the pictures are not 256 x 256."""
-        if tuple(x_B3HW.shape[1:]) != (3, self.PICTURE_PX, self.PICTURE_PX):
-            raise ValueError(f"pictures must be (B, 3, {self.PICTURE_PX}, {self.PICTURE_PX}), not {tuple(x_B3HW.shape)}")
+        """(B, 16, 16, 16) scores before upsampling. Raises ValueError where the pictures are not picture_px x picture_px."""
+        _check_pictures(x_B3HW, self.picture_px)
         return self.scoring(self.stages(self.stem(x_B3HW / 255)))
 
     def forward(self, x_B3HW: Tensor) -> Tensor:
@@ -131,4 +141,4 @@ class HumanPoseResNet152(nn.Module):
 
     def joints(self, x_B3HW: Tensor) -> EstimatedJoints:
         """Joints and their probabilities."""
-        return read_joints(self(x_B3HW), self.reading, self.PICTURE_PX)
+        return read_joints(self(x_B3HW), self.reading, self.picture_px)

@@ -101,6 +101,31 @@ def test_only_who_seals_and_opens_gets_the_keys_and_their_file_is_private(render
             assert not wanted or volumes["seal"]["secret"]["defaultMode"] & FORBIDDEN_MODE == 0
 
 
+def kafka_secrets(manifest: dict[str, Any]) -> set[str]:
+    """Names of secrets for signing in to Kafka, wherever they stand in a manifest."""
+    return set(re.findall(r"\bgaitstream-kafka[\w-]*", json.dumps(manifest)))
+
+
+def test_each_role_signs_in_to_kafka_as_itself(rendered: dict[str, Manifests], binary: str) -> None:
+    assert {role: kafka_secrets(spec) for role, spec in pods(rendered["external-kafka-sasl-tls"]).items()} == {
+        role: {f"gaitstream-kafka-{role}"} for role in ROLES
+    }
+    site = CHART / "ci" / "external-kafka-sasl-tls.yaml"
+    text = run(binary, "template", "gs", CHART, "--kube-version", f"{KUBERNETES}.0", "-f", site, "--set", "kafka.secretPerRole=false")
+    assert kafka_secrets({"all": text}) == {"gaitstream-kafka"}, "or all of them with the same"
+
+
+def test_keda_signs_in_as_the_role_whose_group_it_looks_at(rendered: dict[str, Manifests]) -> None:
+    manifests = rendered["external-kafka-sasl-tls"]
+    authentication = {a["metadata"]["name"]: kafka_secrets(a) for a in manifests["TriggerAuthentication"]}
+    used = {
+        trigger["metadata"]["consumerGroup"].removeprefix("gait-prod-"): authentication[trigger["authenticationRef"]["name"]]
+        for scaled in manifests["ScaledObject"]
+        for trigger in scaled["spec"]["triggers"]
+    }
+    assert used == {role: {f"gaitstream-kafka-{role}"} for role in ROLES if role != "control"}
+
+
 @pytest.mark.parametrize("site", SITES)
 def test_guards_select_the_pods_they_are_for(rendered: dict[str, Manifests], site: str) -> None:
     labels = [o["spec"]["template"]["metadata"]["labels"] for kind in ("Deployment", "StatefulSet") for o in rendered[site][kind]]

@@ -49,9 +49,12 @@ def test_the_topics_to_be_made_are_the_declared_ones() -> None:
     assert stated == declared
 
 
-def test_paths_exist() -> None:
+def test_paths_exist_and_what_the_commands_make_is_never_committed() -> None:
     paths = set(re.findall(r"(?<![\w/.])((?:deploy|tests)/[\w./-]+)", README))
     assert len(paths) > 3
+    made = {f"deploy/{name}" for name in (DEPLOY / ".gitignore").read_text().splitlines() if not name.startswith("#")}
+    assert made <= paths, "each is made by a command of the runbook"
+    paths -= made
     assert [path for path in paths if not (REPOSITORY / path.rstrip("./")).exists()] == []
 
 

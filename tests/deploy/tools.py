@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from models.pose import fetch
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEPLOY = REPOSITORY / "deploy"
 PACKAGES = {
@@ -52,3 +54,13 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd, check=False)
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def no_camera_networks() -> str | None:
+    """Why a camera worker cannot run here, or None."""
+    try:
+        for weights in fetch.ALL:
+            fetch.path_of(weights)
+    except fetch.WeightsUnavailable as error:
+        return str(error)
+    return None

@@ -10,19 +10,23 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import ClusterAuthorizationFailedError, KafkaConnectionError, TopicAuthorizationFailedError
 
+from models.pose import fetch
 from streams import topics
 from streams.clients import consumer_of, producer_of, read_partitions
 from streams.diagnosis import why_not_connected
-from streams.errors import Unavailable
+from streams.errors import Misconfigured, Unavailable
 from streams.provision import ensure_topics
 from streams.settings import Settings
 from tests.support.brokers import kafka_home
 from tests.support.certificates import Authority
-from tests.support.pipeline import LocalWorker, WorkerProcess, until
+from tests.support.filming import film, over, undisturbed_camera
+from tests.support.pipeline import LocalWorker, WorkerProcess, ordered_ids, send, until, until_seen
 from tests.support.secured import PASSWORD, SecuredKafka
 from workers.acls import acls_of
 from workers.bridges.run import run_bridge
+from workers.camera.worker import CameraWorker
 from workers.control.client import ask
+from workers.doctor import examine
 from workers.identity.worker import IdentityWorker
 from workers.inertial.worker import InertialWorker
 
@@ -39,7 +43,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
     """The broker, a user per role with the role's ACLs, in both ways to sign in."""
     folder = tmp_path_factory.mktemp("secured")
     with SecuredKafka(folder, Authority(folder / "authority")) as broker:
-        for role in ("setup", "inertial", "identity", "control", "operator", "bridge", "subscriber"):
+        for role in ("setup", "inertial", "camera", "identity", "control", "operator", "bridge", "source", "subscriber"):
             granted = [acl for acl in acls_of(Settings()) if acl.role == role]
             assert granted
             broker.add_user(role)
@@ -58,16 +62,42 @@ async def topics_made(kafka: SecuredKafka) -> None:
 WORKERS = [
     ("scram", InertialWorker, "bridge", topics.IMU_RAW),
     ("mtls", InertialWorker, "bridge", topics.IMU_RAW),
+    ("scram", CameraWorker, "source", topics.CAMERA_FRAMES),
     ("scram", IdentityWorker, "inertial", topics.SAMPLES_INERTIAL),
 ]
 
 
+def pose_network() -> None:
+    """Skip where the networks of the cameras were not fetched."""
+    try:
+        for weights in fetch.ALL:
+            fetch.path_of(weights)
+    except fetch.WeightsUnavailable as error:
+        pytest.skip(str(error))
+
+
+async def test_the_broker_s_default_replication_is_asked_for_and_shown_to_setup_alone(kafka: SecuredKafka) -> None:
+    """Stands before everything that makes topics: once they are there, nothing is asked."""
+    settings = kafka.scram("setup", **FEW, topic_replication=-1)
+    with pytest.raises(Misconfigured, match="DescribeConfigs on the cluster"):
+        await ensure_topics(settings)
+    kafka.allow("User:setup", [acl for acl in acls_of(settings) if acl.role == "setup"])
+    assert set(await ensure_topics(settings)) == {topic.name for topic in topics.ALL}
+
+
 @pytest.mark.parametrize(("way", "worker", "before", "topic"), WORKERS)
 async def test_producer_consumer_and_worker(
-    kafka: SecuredKafka, topics_made: None, way: str, worker: type[InertialWorker | IdentityWorker], before: str, topic: topics.Topic
+    kafka: SecuredKafka,
+    topics_made: None,
+    way: str,
+    worker: type[InertialWorker | CameraWorker | IdentityWorker],
+    before: str,
+    topic: topics.Topic,
 ) -> None:
     """The worker reads, and writes where it must: the answer to bytes that are no message is a dead letter."""
     sign_in = getattr(kafka, way)
+    if worker is CameraWorker:
+        pose_network()
     settings, key = sign_in(worker.role, **FEW), f"{way} {worker.role}".encode()
     async with LocalWorker(settings, worker(settings)):
         async with producer_of(sign_in(before)) as producer:
@@ -78,6 +108,26 @@ async def test_producer_consumer_and_worker(
             return any(record.key == key and record.value == b"no message" for record in letters)
 
         await until(answered, 30, "a dead letter")
+
+
+async def test_a_camera_worker_analyses_writes_and_commits_with_its_rights_alone(kafka: SecuredKafka, topics_made: None) -> None:
+    pose_network()
+    frames = over(film(1, 4.0, seed=1))
+    expected = ordered_ids(await asyncio.to_thread(undisturbed_camera, frames))
+    assert {topic for topic, _ in expected} == {topic.name for topic in CameraWorker.outputs}
+    settings = kafka.scram("camera", **FEW, camera_delay_s=0.0, commit_every_s=0.1, idle_release_s=600.0)
+    async with consumer_of(settings, group=settings.group("camera")) as committed:
+        at = TopicPartition(topics.CAMERA_FRAMES.name, 0)
+        before = await committed.committed(at) or 0
+        async with LocalWorker(settings, CameraWorker(settings)):
+            pictures = [(frame.camera_id.encode(), frame.to_bytes()) for frame in frames]
+            await send(kafka.scram("source"), pictures, topic=topics.CAMERA_FRAMES.name)
+            await until_seen(kafka.scram("control"), expected)
+
+            async def has_committed() -> bool:
+                return (await committed.committed(at) or 0) > before
+
+            await until(has_committed, 30, "a commit")
 
 
 @pytest.mark.parametrize("way", ["scram", "mtls"])
@@ -99,14 +149,27 @@ async def test_control_plane_answers(kafka: SecuredKafka, topics_made: None, way
         assert PASSWORD not in control.log()
 
 
+async def test_doctor_as_an_operator_sees_every_topic_and_says_what_it_may_not_see(kafka: SecuredKafka, topics_made: None) -> None:
+    async with producer_of(kafka.scram("bridge")) as producer:
+        await producer.send_and_wait(topics.IMU_RAW.name, b"no message", key=b"doctor")
+    findings = {finding.what: finding for finding in await examine(kafka.scram("operator", **FEW))}
+    assert (findings["broker"].state, findings["topics"].state, findings["clock"].state) == ("fine", "fine", "note")
+    assert "may not read gait.imu.raw" in findings["clock"].text
+
+
 async def test_a_role_may_not_do_what_is_not_listed(kafka: SecuredKafka, topics_made: None) -> None:
     with pytest.raises(ClusterAuthorizationFailedError):  # may write nowhere, so it gets no producer
         await producer_of(kafka.scram("subscriber")).start()
-    for role, topic in (("bridge", topics.GALLERY), ("inertial", topics.GALLERY), ("identity", topics.AUDIT)):
+    for role, topic in (
+        ("bridge", topics.GALLERY),
+        ("inertial", topics.GALLERY),
+        ("camera", topics.IDENTITY_EVENTS),
+        ("identity", topics.AUDIT),
+    ):
         async with producer_of(kafka.scram(role)) as producer:
             with pytest.raises(TopicAuthorizationFailedError):
                 await producer.send_and_wait(topic.name, b"x")
-    for role, topic in (("bridge", topics.GALLERY), ("inertial", topics.AUDIT), ("identity", topics.AUDIT)):
+    for role, topic in (("bridge", topics.GALLERY), ("inertial", topics.AUDIT), ("camera", topics.GALLERY), ("identity", topics.AUDIT)):
         async with consumer_of(kafka.scram(role)) as consumer:
             at = TopicPartition(topic.name, 0)
             consumer.assign([at])

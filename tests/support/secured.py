@@ -21,6 +21,9 @@ from tests.support.certificates import Authority
 from workers.acls import Acl
 
 PASSWORD = "open sesame"
+KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP, "cluster": ResourceType.BROKER}
+"""librdkafka's names: its BROKER is Kafka's CLUSTER, by the same number."""
+
 OPERATIONS = {operation.name.replace("_", ""): operation for operation in AclOperation}
 
 
@@ -63,7 +66,7 @@ class SecuredKafka(BrokerProcess):
         """Grant exactly these."""
         bindings = [
             AclBinding(
-                ResourceType[acl.resource.upper()], acl.name, ResourcePatternType.LITERAL, principal, "*",
+                KINDS[acl.resource], acl.name, ResourcePatternType.LITERAL, principal, "*",
                 OPERATIONS[operation.upper()], AclPermissionType.ALLOW,
             )
             for acl in acls

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from models.pose.scene import CameraScene
+from models.pose.sequences import LONGEST_GAP_NS
 from streams import metrics, topics
 from streams.errors import BadClock, BadMessage, SchemaMismatch
 from streams.messages import CameraFrame, CameraSample, PeopleSeen, WalkingEvent
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 Name = tuple["TopicPartition", str]
 
+MOST_APART_NS = LONGEST_GAP_NS * 4 // 5
+"""Of pictures that a late camera is thinned to: joints are interpolated between pictures up to `LONGEST_GAP_NS` apart, and cameras are irregular."""
+
 
 class CameraWorker(Processor):
     """See the module; implements `workers.processor.Processor`."""
@@ -48,6 +52,7 @@ class CameraWorker(Processor):
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._views: dict[Name, View] = {}
+        self._heard_ns: dict[Name, int] = {}  # when a picture of each camera was last read, by this clock
         self._first_offsets: dict[TopicPartition, tuple[Mapping[str, int], int]] = {}
         self._loaded = False
 
@@ -93,6 +98,7 @@ class CameraWorker(Processor):
             if incoming.record.offset >= self._first_offset(incoming.at, frame.camera_id):
                 cameras.setdefault((incoming.at, frame.camera_id), []).append(incoming)
         now_ns = time.time_ns()
+        self._hear({name for name, waiting in cameras.items() if not all(incoming.again for incoming in waiting)}, now_ns)
         work = [(name, thin(waiting, now_ns, self.settings.camera_delay_s)) for name, waiting in cameras.items()]
         found: dict[int, Outcome] = {}
         # Every camera to its end before an error is raised: threads must not work on while the batch is tried again.
@@ -110,6 +116,19 @@ class CameraWorker(Processor):
         metrics.STREAMS.labels(self.role).set(len(self._views))
         metrics.PEOPLE_IN_VIEW.set(sum(view.tracks for view in self._views.values()))
         return outcome
+
+    def _hear(self, names: set[Name], now_ns: int) -> None:
+        """These cameras send; those that have been silent for `idle_release_s` lose their time series, so that there are never too many."""
+        for name in names:
+            self._heard_ns[name] = now_ns
+            metrics.LAST_FRAME.labels(name[1]).set(now_ns / 1e9)
+        oldest_ns = now_ns - int(self.settings.idle_release_s * 1e9)
+        self._forget_heard([name for name, heard_ns in self._heard_ns.items() if heard_ns < oldest_ns])
+
+    def _forget_heard(self, names: list[Name]) -> None:
+        for name in names:
+            del self._heard_ns[name]
+            metrics.LAST_FRAME.remove(name[1])
 
     def _camera(self, name: Name, waiting: list[Incoming]) -> dict[int, Outcome]:
         """The pictures of one camera, in order."""
@@ -167,6 +186,7 @@ class CameraWorker(Processor):
             if name[0] == at and view.last_received_ns < oldest_ns:
                 outcome.outputs += [output_of(at, message) for message in view.end()]
                 del self._views[name]
+        self._hear(set(), time.time_ns())
         return outcome
 
     def hold(self, at: TopicPartition) -> int | None:
@@ -193,15 +213,17 @@ class CameraWorker(Processor):
     def forget(self, at: TopicPartition) -> None:
         """Drop the cameras of a partition."""
         self._first_offsets.pop(at, None)
+        self._forget_heard([name for name in self._heard_ns if name[0] == at])
         for name in [name for name in self._views if name[0] == at]:
             del self._views[name]
 
 
 def thin(waiting: list[Incoming], now_ns: int, delay_s: float) -> list[Incoming]:
-    """Which of a camera's waiting pictures are looked at: all, or, when the oldest waits longer than `delay_s`, an even share with the newest.
+    """Which of a camera's waiting pictures are looked at: all, or, when the oldest waits longer than `delay_s`, a share with the newest.
 
-    The longer the wait the smaller the share, so that the delay stays bounded; evenly, so that nobody is lost from sight.  Pictures that
-    are only read again to rebuild state are never dropped, and with a delay of 0 none is.
+    The longer the wait the smaller the share, so that the delay stays bounded.  The share is spread evenly, so that nobody is lost from
+    sight, but no wider than `MOST_APART_NS`: glimpses further apart make no gait sample of anybody, so the oldest pictures go instead.
+    Pictures that are only read again to rebuild state are never dropped, and with a delay of 0 none is.
     """
     new = [incoming for incoming in waiting if not incoming.again]
     if not new or delay_s <= 0:
@@ -209,9 +231,17 @@ def thin(waiting: list[Incoming], now_ns: int, delay_s: float) -> list[Incoming]
     stride = 1 + int((now_ns - new[0].received_ns) / (delay_s * 1e9))
     if stride <= 1:
         return waiting
-    kept = new[::-1][::stride][::-1]
+    share = -(-len(new) // stride)
+    kept = new[:: -min(stride, _widest_step(new))][:share][::-1]
     metrics.FRAMES.labels("behind").inc(len(new) - len(kept))
     return [incoming for incoming in waiting if incoming.again] + kept
+
+
+def _widest_step(waiting: list[Incoming]) -> int:
+    """So many pictures of this camera further on lie `MOST_APART_NS`; at least the next."""
+    time_ns_N = np.array([incoming.message.time_ns for incoming in waiting], np.int64)  # type: ignore[attr-defined]
+    step_ns = float(np.median(np.diff(time_ns_N))) if len(time_ns_N) > 1 else 0.0
+    return max(1, int(MOST_APART_NS / step_ns)) if step_ns > 0 else len(waiting)
 
 
 def output_of(at: TopicPartition, message: Message) -> Output:

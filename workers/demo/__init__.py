@@ -1,8 +1,9 @@
 """`gaitstream demo`: the whole pipeline on this machine with simulated walkers, and a summary that can fail.
 
 Embedded broker, every worker as its own process, phones and cameras that publish through Kafka: the same code and the same messages as in
-production.  Enrolled people walk on two days for their enrolment (the phone in the pocket as they put it that day, the camera at one side or
-the other), then again, on a third day with the phone put in another way and in other clothes, live.
+production.  Enrolled people walk on two days for their enrolment by phone, then again, on a third day with the phone put in another way, live.
+By camera they are enrolled on that third day, where the live cameras stand, and pass these again on other ways: recognition by cameras from
+day to day, in other clothes, or from another side fails too often to be shown (models/evaluation/REPORT.md, Cameras).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from streams.messages import EmbeddingRecord, WalkingEvent
 from streams.seal import KeyRing
 from workers.control.client import ask
 from workers.demo.actors import Actor, cast
-from workers.demo.cameras import PASSAGES, DemoCameras
+from workers.demo.cameras import DemoCameras
 from workers.sources.phones import Phone, publish
 from workers.supervisor import ROLES, Supervisor
 from workers.watching import event_line, identity_events
@@ -138,8 +139,8 @@ class Demo:
     async def _enrol_cameras(self) -> list[str]:
         if self._cameras is None:
             return []
-        self._say(f"{len(self._enrolled)} people pass a camera {PASSAGES} times to be enrolled")
-        passages = await self._cameras.publish_enrolment()
+        self._say(f"{len(self._enrolled)} people pass the cameras, {self._cameras.passages} times each, to be enrolled")
+        passages = await self._cameras.publish_enrolment(ENROLMENT_DAYS)
         tracks = await self._tracks({passage.camera_id for passage in passages})
         by_truth = {actor.truth: actor for actor in self._enrolled}
         enrolled = []
@@ -185,7 +186,7 @@ class Demo:
 
     async def _live(self, filming: asyncio.Task[list[str]]) -> None:
         """Phones at once, cameras when everybody has passed them to be enrolled; ends `seconds` after that."""
-        self._say("live: everybody walks again, the phone put into the pocket in another way, in other clothes; Ctrl-C ends it")
+        self._say("live: everybody walks again, the phone put into the pocket in another way; Ctrl-C ends it")
         now_ns = time.time_ns()
         phones = [
             Phone(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.pose.boxes import iou
-from models.simulation.camera_live import SimulatedCamera, sample_camera, simulated_cameras
+from models.simulation.camera_live import SimulatedCamera, simulated_cameras, view_of
 from models.simulation.scene import Scene, way_across
 from models.simulation.scene_actors import Passage, mean_speed_ms
 from workers.sources.camera_jpeg import JpegEncoder
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from streams.settings import Settings
     from workers.demo.actors import Actor
 
-PASSAGES = 2
-"""Times that each person passes a camera to be enrolled: on different days, in other clothes, from another side."""
+MOST_VIEWS = 3
+"""Of the live cameras, so many enrol at most: each person passes each of them once, in the clothes of the day."""
 MOST_PASSAGE_S = 9.0
+_TAKE = 1000
+"""Far from the takes that live motions count from 0: enrolment and recognition never see the same strides."""
 PAUSE_S = 3.0
 """Between two passages: long enough for the track to end."""
-KEPT_FRAMES = 200
-"""Truth kept per camera: 16 s, longer than an event takes."""
+KEPT_FRAMES = 1500
+"""Truth kept per camera: two minutes, longer than an event takes on a machine that cannot keep up."""
 LEAST_IOU = 0.3
 """A track overlaps the person that it follows at least this much, or it is nobody's."""
 
@@ -88,7 +90,8 @@ class EnrolmentPassage:
 
 
 class DemoCameras:
-    """Cameras of one run.  `count` live ones; enrolment has a camera of its own for each person, so that all can be rendered side by side."""
+    """Cameras of one run.  `count` live ones.  People are enrolled where the live cameras stand; every passage is a stream of its own, so that all
+    can be rendered side by side."""
 
     def __init__(self, settings: Settings, actors: Sequence[Actor], count: int, seed: int) -> None:
         self.settings, self._seed, self._count = settings, seed, count
@@ -97,22 +100,35 @@ class DemoCameras:
         self._votes: dict[str, Counter[str]] = defaultdict(Counter)
         self._events: dict[str, list[IdentityEvent]] = defaultdict(list)
 
-    async def publish_enrolment(self) -> list[EnrolmentPassage]:
-        """Everybody who is to be enrolled passes a camera, some time ago; returns when that is published."""
+    @property
+    def passages(self) -> int:
+        """Of each person, to be enrolled."""
+        return min(self._count, MOST_VIEWS)
+
+    async def publish_enrolment(self, session: int) -> list[EnrolmentPassage]:
+        """Everybody who is to be enrolled passes the cameras, some time ago on the day `session`; returns when that is published."""
         people = [actor for actor in self._actors if actor.person is not None]
-        begin_ns = time.time_ns() - round(PASSAGES * (MOST_PASSAGE_S + PAUSE_S) * 1e9) - 60_000_000_000
+        begin_ns = time.time_ns() - round(self.passages * (MOST_PASSAGE_S + PAUSE_S) * 1e9) - 60_000_000_000
         cameras, passages = [], []
         for who, actor in enumerate(people):
-            for day in range(PASSAGES):
-                rng = np.random.default_rng([self._seed, who, day])
-                view = sample_camera(rng)
+            for number in range(self.passages):
+                rng = np.random.default_rng([self._seed, who, number])
+                view = view_of(self._seed, number)
                 start_m, heading_rad, length_m = way_across(view, rng)
-                seconds = min(length_m / mean_speed_ms(actor.walker, day), MOST_PASSAGE_S)
-                start_ns = begin_ns + round(day * (MOST_PASSAGE_S + PAUSE_S) * 1e9)
-                walk = Passage(actor.walker, begin_ns=start_ns, duration_s=seconds, start_m=start_m, heading_rad=heading_rad, session=day)
-                scene = Scene([walk], view, seed=self._seed * 1000 + who * PASSAGES + day)
+                seconds = min(length_m / mean_speed_ms(actor.walker, session), MOST_PASSAGE_S)
+                start_ns = begin_ns + round(number * (MOST_PASSAGE_S + PAUSE_S) * 1e9)
+                walk = Passage(
+                    actor.walker,
+                    begin_ns=start_ns,
+                    duration_s=seconds,
+                    start_m=start_m,
+                    heading_rad=heading_rad,
+                    session=session,
+                    take=_TAKE + number,
+                )
+                scene = Scene([walk], view, seed=self._seed * 1000 + who * self.passages + number)
                 end_ns = start_ns + round((seconds + 1.5) * 1e9)
-                camera_id = f"entrance-{who + 1}-{day + 1}"
+                camera_id = f"entrance-{who + 1}-{number + 1}"
                 cameras.append(TruthfulCamera(SimulatedCamera(camera_id, scene, start_ns, self._seed, 0.1, 0.0), end_ns))
                 passages.append(EnrolmentPassage(camera_id, actor.truth, start_ns, end_ns))
         for first in range(0, len(cameras), 2):  # two threads render, as there are two cores

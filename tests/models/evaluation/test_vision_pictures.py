@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from models.evaluation.linear_svm import fit_svm
-from models.evaluation.vision_pictures import code_heat_maps, exchange_strip, fourier_picture, view_matrix_picture
+from models.evaluation.vision_pictures import code_heat_maps, exchange_strip, fourier_picture, heat_map_picture, view_matrix_picture
 from models.evaluation.vision_protocols import ViewMatrix
 from models.skeleton import Disentangle
 from models.skeleton.fourier import spectrum
+from models.training.vision_pose import Pictures
 
 
 def matrix(file: Path) -> Path:
@@ -39,7 +40,13 @@ def strip(file: Path) -> Path:
     return exchange_strip(Disentangle(2, "pose").eval(), torch.randn(64, 15, 2), torch.randn(64, 15, 2), file, "strip")
 
 
-@pytest.mark.parametrize("draw", [matrix, spectra, codes, strip])
+def heat(file: Path) -> Path:
+    rng = np.random.default_rng(0)
+    pictures = Pictures(rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8), np.full((2, 16, 3), 30.0, np.float32))
+    return heat_map_picture(pictures, rng.random((2, 16, 32, 32)), np.full((2, 16, 2), 40.0), file, "heat maps")
+
+
+@pytest.mark.parametrize("draw", [matrix, spectra, codes, strip, heat])
 def test_pictures_are_written_and_show_something(tmp_path: Path, draw: Callable[[Path], Path]) -> None:
     pytest.importorskip("matplotlib")
     file = draw(tmp_path / "new folder" / "picture.png")

@@ -41,12 +41,15 @@ def test_a_run_is_trained_resumed_and_evaluated(
     figures = json.loads(capsys.readouterr().out)["cmu_walk"]
     assert figures["people"] <= 3  # those that were held out, and have two recordings
     assert {"rank1", "rank5", "chance", "eer", "view_matrix", "pooled_gallery"} <= set(figures)
-    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"views-cmu_walk.png", "fourier.png"}
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {"views-cmu_walk.png", "fourier.png", "det.png"}
 
 
 def test_unusable_requests_are_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RecordingError, match="gaitnn-gru-1"):
-        train_files("human-pose-ir", [], tmp_path)
+        train_files("gaitnn", [], tmp_path)
+    for name, words in (("human-pose-ir", "name files$"), ("gaitformer-sm", "name files or simulated walkers")):
+        with pytest.raises(RecordingError, match=words):
+            train_files(name, [], tmp_path)
     with pytest.raises(SystemExit):
         main(["train", "gaitnet", str(tmp_path / "absent.npz"), "--out", str(tmp_path / "run")])
     assert "absent.npz: no such file" in capsys.readouterr().err

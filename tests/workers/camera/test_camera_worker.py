@@ -1,12 +1,14 @@
 """The camera worker: same pictures, same tracks and samples, however batched or resumed; a camera that is too fast or too slow."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from aiokafka import TopicPartition
 
 from models.pose import fetch
+from streams import metrics
 from streams.messages import CameraFrame, CameraSample, PeopleSeen, WalkingEvent
 from streams.topics import CAMERA_PEOPLE, SAMPLES_CAMERA, WALKING_EVENTS
 from tests.support.filming import AT, camera_worker, film, frame_of, incoming_frames, undisturbed_camera
@@ -147,3 +149,30 @@ def test_a_partition_that_is_taken_away_is_forgotten(worker: CameraWorker, frame
     worker.forget(AT)
     assert worker.hold(AT) is None
     assert worker.tick(TopicPartition(AT.topic, 0), 2**62).outputs == []
+
+
+def heard() -> dict[str, float]:
+    """When each camera was last heard, as Prometheus would read it."""
+    return {sample.labels["camera"]: sample.value for metric in metrics.LAST_FRAME.collect() for sample in metric.samples}
+
+
+def test_a_camera_is_heard_while_it_sends_and_its_time_series_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = [*film(1, 0.4, camera_id="hall")[:2], *film(1, 0.4, camera_id="yard")[:2]]
+    worker = camera_worker(idle_release_s=15.0)
+    now_ns = 1_800_000_000_000_000_000
+    monkeypatch.setattr("workers.camera.worker.time.time_ns", lambda: now_ns)
+    worker.process(incoming_frames(worker, pictures))
+    assert heard() == {"hall": now_ns / 1e9, "yard": now_ns / 1e9}
+
+    now_ns += 10_000_000_000
+    again = [
+        replace(incoming, again=True) for incoming in incoming_frames(worker, pictures[2:])
+    ]  # read again after a restart: no sign of life
+    worker.process([*incoming_frames(worker, pictures[:1], first_offset=10), *again])
+    assert heard() == {"hall": now_ns / 1e9, "yard": now_ns / 1e9 - 10.0}
+
+    now_ns += 10_000_000_000
+    worker.tick(AT, now_ns)
+    assert heard() == {"hall": now_ns / 1e9 - 10.0}, "a silent camera must not stay: the recording rule remembers it"
+    worker.forget(AT)
+    assert heard() == {}, "another worker has the partition now"

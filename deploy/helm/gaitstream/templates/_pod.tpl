@@ -14,6 +14,11 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 {{ .root.Release.Name | trunc 50 }}-{{ .role }}
 {{- end }}
 
+{{/* The secret that a role signs in to Kafka with. */}}
+{{- define "gaitstream.kafkaSecret" -}}
+{{ .root.Values.kafka.existingSecret }}{{ if .root.Values.kafka.secretPerRole }}-{{ .role }}{{ end }}
+{{- end }}
+
 {{/* The pod of a role: `port` serves /metrics, /healthz and /readyz. */}}
 {{- define "gaitstream.pod" -}}
 {{- $v := .root.Values -}}
@@ -62,9 +67,9 @@ spec:
         {{- if hasPrefix "SASL" $v.kafka.securityProtocol }}
         - {name: GAITSTREAM_SASL_MECHANISM, value: {{ $v.kafka.saslMechanism | quote }}}
         - name: GAITSTREAM_SASL_USERNAME
-          valueFrom: {secretKeyRef: {name: {{ $v.kafka.existingSecret }}, key: username}}
+          valueFrom: {secretKeyRef: {name: {{ include "gaitstream.kafkaSecret" . }}, key: username}}
         - name: GAITSTREAM_SASL_PASSWORD
-          valueFrom: {secretKeyRef: {name: {{ $v.kafka.existingSecret }}, key: password}}
+          valueFrom: {secretKeyRef: {name: {{ include "gaitstream.kafkaSecret" . }}, key: password}}
         {{- end }}
         {{- if hasSuffix "SSL" $v.kafka.securityProtocol }}
         - {name: GAITSTREAM_SSL_CA_FILE, value: /etc/gaitstream/kafka/ca.crt}
@@ -131,7 +136,7 @@ spec:
     {{- if hasSuffix "SSL" $v.kafka.securityProtocol }}
     - name: kafka-tls
       secret:
-        secretName: {{ $v.kafka.existingSecret }}
+        secretName: {{ include "gaitstream.kafkaSecret" . }}
         defaultMode: 0440
         items:
           - {key: ca.crt, path: ca.crt}

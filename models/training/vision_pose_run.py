@@ -1,0 +1,71 @@
+"""A run of a published pose network on a file of pictures with joints: which pictures train it, by which recipe, and what it leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from models.data.vision_formats.pictures import JointPicture
+from models.training.engine import fit
+from models.training.options import TrainOptions
+from models.training.vision import SmallRun, VisionRun, built, cost_since, small_run, write_run
+from models.training.vision_optimisation import optimisation_of
+from models.training.vision_pose import Pictures, PoseTask, Target, cropped
+from models.video.human_pose import HumanPoseIR, HumanPoseResNet152
+
+HELD_OUT = 0.2
+"""Share of a file's pictures, its last ones, that no run trains on."""
+
+SMALL_PICTURES, SMALL_HELD_OUT = 400, 120
+
+SMALL: dict[str, SmallRun] = {
+    "human-pose-ir": small_run("rmsprop", 2e-4, 6, 4, 14, clip=2.0),
+    "human-pose-resnet152": small_run("rmsprop", 2e-4, 6, 3, 10, clip=2.0),
+}
+
+
+def split_pictures(items: Sequence[JointPicture]) -> tuple[list[JointPicture], list[JointPicture]]:
+    """(training, held out)."""
+    first = len(items) - max(1, round(HELD_OUT * len(items)))
+    return list(items[:first]), list(items[first:])
+
+
+def pose_pictures(items: Sequence[JointPicture], side_px: int, *, small: bool) -> tuple[Pictures, Pictures]:
+    """(training, held out) as crops; a small run takes the first SMALL_PICTURES and SMALL_HELD_OUT of them."""
+    training, held_out = split_pictures(items)
+    if small:
+        training, held_out = training[:SMALL_PICTURES], held_out[:SMALL_HELD_OUT]
+    return cropped(training, side_px), cropped(held_out, side_px)
+
+
+def train_pose(
+    name: str,
+    items: Sequence[JointPicture],
+    out_dir: Path,
+    *,
+    target: Target = "disc",
+    small: bool = False,
+    device: str = "cpu",
+    seed: int = 0,
+    accumulate: int = 1,
+) -> VisionRun:
+    """Trains `human-pose-ir` or `human-pose-resnet152`. accumulate: the published batch is divided into so many. Raises KeyError for another
+    name, ValueError where no picture shows a joint."""
+    began_s = time.process_time()
+    torch.manual_seed(seed)
+    network = built(name, 0, small)
+    assert isinstance(network, HumanPoseIR | HumanPoseResNet152)
+    run = SMALL[name] if small else None
+    recipe = run.recipe if run else network.recipe
+    training, held_out = pose_pictures(items, network.picture_px, small=small)
+    task = PoseTask(network, training, held_out, max(1, recipe.batch // accumulate), device, target)
+    epochs = recipe.epochs or 1
+    options = TrainOptions(
+        f"{name}-{target}", (), device=device, seed=seed, epochs=epochs, steps=run.steps if run else task.steps,
+        batch=recipe.batch, learning_rate=recipe.learning_rate, patience=epochs,
+    )  # fmt: skip
+    history, kept = fit(task, options, out_dir, optimisation=optimisation_of(recipe, accumulate=accumulate))
+    return write_run(VisionRun(name, small, network, (), tuple(history), kept, seed, cost_since(began_s)), out_dir)
