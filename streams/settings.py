@@ -113,6 +113,8 @@ class Settings(BaseSettings):
     """The same for cameras: they see everybody who passes, where a phone belongs to somebody, so they meet far more strangers."""
     min_windows: Annotated[int, Field(ge=1)] = 3
     """No one is named and no one is called unknown on fewer windows than this."""
+    camera_min_windows: Annotated[int, Field(ge=1)] = 1
+    """The same for cameras: somebody who passes one is often gone after two; the threshold for one window is higher instead."""
 
     site_calibration: Path | None = None
     """File written by `gaitstream calibrate`: adapts thresholds to this site; without it the shipped calibration decides."""

@@ -19,11 +19,11 @@ from models.video.human_pose import HumanPoseIR, HumanPoseResNet152
 HELD_OUT = 0.2
 """Share of a file's pictures, its last ones, that no run trains on."""
 
-SMALL_PICTURES, SMALL_HELD_OUT = 400, 120
+SMALL_PICTURES, SMALL_HELD_OUT = 400, 100
 
 SMALL: dict[str, SmallRun] = {
-    "human-pose-ir": small_run("rmsprop", 2e-4, 6, 4, 14, clip=2.0),
-    "human-pose-resnet152": small_run("rmsprop", 2e-4, 6, 3, 10, clip=2.0),
+    "human-pose-ir": small_run("rmsprop", 3e-4, 6, 5, 14, clip=2.0),
+    "human-pose-resnet152": small_run("rmsprop", 3e-4, 6, 3, 10, clip=2.0),
 }
 
 

@@ -6,6 +6,7 @@ Shape letters: B batch, C channel, H height, W width, J the 16 joints (`JOINTS`)
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,15 @@ def read_joints(logits_BJHW: Tensor, smoothing: nn.Module, picture_px: int) -> E
     return EstimatedJoints(place_BJ2, map_BJHW.amax(dim=(2, 3)))
 
 
+SMOOTHING_GAIN = 0.2
+
+
+def _rare(disc_px: float, map_px: int) -> float:
+    """Logit of a disc's share of a map: where fresh weights begin, or the first thousand steps teach nothing but that joints are rare (ours)."""
+    share = math.pi * (disc_px / 2) ** 2 / map_px**2
+    return math.log(share / (1 - share))
+
+
 def _check_pictures(x_B3HW: Tensor, picture_px: int) -> None:
     if tuple(x_B3HW.shape[1:]) != (3, picture_px, picture_px):
         raise ValueError(f"pictures must be (B, 3, {picture_px}, {picture_px}), not {tuple(x_B3HW.shape)}")
@@ -69,7 +79,8 @@ class HumanPoseIR(nn.Module):
         self.dropout = nn.Dropout(0.3)
         self.scoring = nn.Conv2d(768, self.FEATURE_CHANNELS, 1)
         self.upsampling = nn.ConvTranspose2d(self.FEATURE_CHANNELS, len(JOINTS), 17, 17)
-        self.smoothing = SeparableGaussian(21, 1.0, 0.2)
+        self.smoothing = SeparableGaussian(21, 1.0, SMOOTHING_GAIN)
+        nn.init.constant_(self.upsampling.bias, _rare(self.DISC_PX, self.MAP_PX) / SMOOTHING_GAIN)  # type: ignore[arg-type]
         self.reading = SeparableGaussian(15, 0.7)
 
     def features(self, x_B3HW: Tensor) -> Tensor:
@@ -129,6 +140,7 @@ class HumanPoseResNet152(nn.Module):
         self.stages = nn.Sequential(stage(64, 64, 3), stage(256, 128, 8, 2), stage(512, 256, 36, 2), stage(1024, 512, 3, 1, dilation=2))
         self.scoring = nn.Conv2d(2048, len(JOINTS), 1)
         self.upsampling = nn.ConvTranspose2d(len(JOINTS), len(JOINTS), 16, 16)
+        nn.init.constant_(self.upsampling.bias, _rare(self.DISC_PX, self.MAP_PX))  # type: ignore[arg-type]
         self.reading = SeparableGaussian(15, 0.7)
 
     def features(self, x_B3HW: Tensor) -> Tensor:

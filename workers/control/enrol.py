@@ -61,7 +61,7 @@ class EmbeddingSpace:
     def of_cameras(cls, settings: Settings) -> EmbeddingSpace:
         """The same for tracks of cameras."""
         card = camera_embedder_card(settings)
-        policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.camera_target_fpir, settings.min_windows)
+        policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.camera_target_fpir, settings.camera_min_windows)
         return cls(str(card["space"]), policy, None, TRACK)
 
 

@@ -41,7 +41,7 @@ class InertialRecogniser(Recogniser[GaitSample]):
     def __init__(self, settings: Settings) -> None:
         self._network = embedder_of(settings)
         self._network.embed(np.zeros((1, WINDOW_SAMPLES, 6), np.float32))
-        super().__init__(settings, self._network, settings.target_fpir, read_site(settings, self._network.space))
+        super().__init__(settings, self._network, settings.target_fpir, settings.min_windows, read_site(settings, self._network.space))
         verifier = verifier_of(settings)
         self.pairs = None if verifier is None else PairClaims(verifier, self.policy.target_fmr, settings.min_windows)
 
@@ -71,7 +71,7 @@ class CameraRecogniser(Recogniser[CameraSample]):
     def __init__(self, settings: Settings) -> None:
         self._network = camera_embedder_of(settings)
         self._network.embed(np.zeros((1, CAMERA_WINDOW, KEYPOINTS, 3), np.float32), np.zeros((1, CAMERA_WINDOW, *SILHOUETTE_SHAPE), bool))
-        super().__init__(settings, self._network, settings.camera_target_fpir)
+        super().__init__(settings, self._network, settings.camera_target_fpir, settings.camera_min_windows)
 
     @staticmethod
     def decode(record: ConsumerRecord) -> CameraSample:

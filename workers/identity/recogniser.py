@@ -60,14 +60,16 @@ class Recogniser(Generic[S]):
 
     modality: Modality
 
-    def __init__(self, settings: Settings, embedder: Embedder, target_fpir: float, site: SiteCalibration | None = None) -> None:
+    def __init__(
+        self, settings: Settings, embedder: Embedder, target_fpir: float, min_windows: int, site: SiteCalibration | None = None
+    ) -> None:
         self.settings, self.embedder, self.target_fpir = settings, embedder, target_fpir
         self.pairs: PairClaims | None = None
         self._transform = site.transform() if site else None
         self.space = self._transform.adapted_space if self._transform else embedder.space
         calibration = (site.calibration() if site else None) or embedder.calibration
         impostors = site.impostors() if site and self._transform is None else None
-        self.policy = DecisionPolicy(calibration, target_fpir, settings.min_windows, site=impostors)
+        self.policy = DecisionPolicy(calibration, target_fpir, min_windows, site=impostors)
         self._gallery = Gallery(self.space, embedder.dim)
 
     def takes(self, sample: Sample) -> bool:
