@@ -6,13 +6,12 @@ import json
 import re
 import ssl
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-if TYPE_CHECKING:
-    from streams.topics import Topic
+from streams.topics import GALLERY, Topic
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -29,6 +28,13 @@ def check_replication(count: int) -> int:
     if count != -1 and not 1 <= count <= 100:
         raise ValueError(f"a topic has 1 to 100 replicas, or -1 for the broker's default, got {count}")
     return count
+
+
+def check_partitions(partitions: dict[str, int]) -> dict[str, int]:
+    """The overrides; the gallery has one partition, because its readers want all of it, in order.  Raises ValueError."""
+    if partitions.get(GALLERY.name, 1) != 1:
+        raise ValueError(f"{GALLERY.name} has one partition, not {partitions[GALLERY.name]}")
+    return partitions
 
 
 class Settings(BaseSettings):
@@ -50,7 +56,9 @@ class Settings(BaseSettings):
     """Where `gaitstream up` and the embedded broker keep their files."""
     group_prefix: str = "gaitstream"
     """Consumer groups are PREFIX-inertial, PREFIX-identity, PREFIX-control."""
-    topic_partitions: dict[str, Annotated[int, Field(ge=1, le=1000)]] = Field(default_factory=dict)
+    topic_partitions: Annotated[dict[str, Annotated[int, Field(ge=1, le=1000)]], AfterValidator(check_partitions)] = Field(
+        default_factory=dict
+    )
     """Overrides of the declared number of partitions, by topic."""
     retention_ms: dict[str, Annotated[int, Field(ge=1000)]] = Field(default_factory=dict)
     """Overrides of the declared retention, by topic."""

@@ -12,6 +12,7 @@ from streams.messages.fields import Modality, Name, Nanoseconds, OptionalText, S
 
 WalkingKind = Literal["began", "ended"]
 Decision = Literal["known", "unknown", "undecided"]
+Direction = Literal["towards", "right", "away", "left", "unclear"]
 Verification = Literal["accepted", "rejected", "undecided", "not_enrolled"]
 
 
@@ -60,6 +61,8 @@ class IdentityEvent(Message):
     box: list[float] | None = None
     """Where a camera saw the person last in this window: x0, y0, x1, y1 in pixels."""
     camera_id: Name | None = None
+    direction: Direction | None = None
+    """Where a camera saw the person walk in this window, in the picture."""
     received_ns: Nanoseconds
     decided_ns: Nanoseconds
 

@@ -30,7 +30,7 @@ from tests.support.pipeline import WorkerProcess, chunks_of, count, ended, order
 from tests.support.poison import poisons
 from workers.processor import Output
 
-PARTITIONS = {topic.name: 4 for topic in topics.ALL}
+PARTITIONS = {topic.name: 4 for topic in topics.CO_PARTITIONED}
 ALL = set(range(4))
 SESSION_TIMEOUT_S = 6.0
 """The shortest that Apache Kafka allows by default."""

@@ -250,4 +250,5 @@ def assert_as_evaluated(
                 assert [c["subject"] for c in event.candidates] == [name for name, _ in ours]
                 assert [c["score"] for c in event.candidates] == pytest.approx([score for _, score in ours], abs=1e-4)
                 assert event.camera_id == part.person and event.box is not None
+                assert event.direction in ("left", "right"), "all of these walk across the picture"
     assert not live

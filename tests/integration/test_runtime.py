@@ -24,7 +24,7 @@ from workers.processor import Incoming
 
 RAW, OUT = topics.IMU_RAW.name, topics.SAMPLES_INERTIAL.name
 AT = TopicPartition(RAW, 0)
-TWO_PARTITIONS = {topic.name: 2 for topic in topics.ALL}
+TWO_PARTITIONS = {topic.name: 2 for topic in topics.CO_PARTITIONED}
 
 pytestmark = pytest.mark.parametrize("broker_kind", broker_kinds())
 two_partitions = pytest.mark.parametrize("partitions", [TWO_PARTITIONS], indirect=True, ids=["2 partitions"])

@@ -34,7 +34,7 @@ from workers.identity.worker import IdentityWorker
 from workers.inertial.worker import InertialWorker
 
 CHUNKS_S = (0.25, 1.0, 2.56)
-SPREAD = {topic.name: 3 for topic in topics.ALL}
+SPREAD = {topic.name: 3 for topic in topics.CO_PARTITIONED}
 """Three partitions, so that two workers share them."""
 
 

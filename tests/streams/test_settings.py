@@ -49,6 +49,7 @@ def test_secrets_are_masked_in_print_and_reach_the_client(monkeypatch: pytest.Mo
         ({"http_port": 70_000}, "http_port"),
         ({"topic_partitions": {"gait.imu.raw": 0}}, "topic_partitions"),
         ({"topic_replication": 0}, "topic_replication"),
+        ({"topic_partitions": {"gait.gallery": 2}}, "gait.gallery has one partition"),  # its readers want all of it
         ({"security_protocol": "plain"}, "security_protocol"),
         ({"log_level": "loud"}, "log_level"),
     ],

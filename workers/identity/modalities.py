@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.pose.gait_cycle import heading
 from models.types import CAMERA_WINDOW, KEYPOINTS, SILHOUETTE_SHAPE
 from streams.errors import SchemaMismatch
 from streams.messages import CameraSample, GaitSample
@@ -95,5 +96,6 @@ class CameraRecogniser(Recogniser[CameraSample]):
         return vectors_BD, np.minimum(quality_B, np.array([sample.quality for sample in samples], np.float32))
 
     def seen(self, sample: CameraSample) -> dict[str, Any]:
-        """Where the person is in the picture."""
-        return {"camera_id": sample.camera_id, "box": [float(x) for x in sample.box]}
+        """Where the person is in the picture, and walks."""
+        direction = heading(np.asarray(sample.keypoints, np.float32)).direction
+        return {"camera_id": sample.camera_id, "box": [float(x) for x in sample.box], "direction": direction}
