@@ -20,7 +20,7 @@ from models.camera_embedder import CameraEmbedder
 from models.camera_fusion import GaitCamera
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE
 from models.data.skeletons import load_walks_3d
-from models.evaluation.scores import equal_error_rate
+from models.evaluation.scores import equal_error_rate, identification_rate, rank_rate
 from models.registry import NetworkEntry, find_network, load_weights
 from models.silhouette.gait_silhouette import GaitSilhouette
 from models.skeleton.gait_skeleton import GaitSkeleton
@@ -40,6 +40,9 @@ SESSIONS = 2
 
 CALIBRATION_WINDOWS = (1, 2, 4)
 """Consecutive windows of a probe; a passage in front of a camera gives no more."""
+
+PAIRS = {"same day and camera": (0, 3), "same camera, other day": (0, 1), "other camera and day": (0, 2)}
+"""Places in PASSAGES: enrolled from, looked for."""
 
 QUALITY_STEPS, QUALITY_STRENGTHS = 300, (0.3, 1.0, 2.0)
 
@@ -241,9 +244,29 @@ def calibrate_on_films(network: GaitCamera, seen: Filmed) -> dict[str, Any]:
         walks[f"sim{person}"] = [row for row in rows if len(row) >= CALIBRATION_WINDOWS[-1]]
     scores = {(SOURCE, n): walk_scores(walks, n, None) for n in CALIBRATION_WINDOWS}
     calibration = calibration_of(scores, {(SOURCE, person) for person in walks})
+    by_pair = {kind: passage_figures(vector_ND, seen, *pair) for kind, pair in PAIRS.items()}
     how = "simulated walkers that no training has seen, filmed and passed through detector and pose network"
     eer = {str(n): round(equal_error_rate(*pair), 4) for (_, n), pair in scores.items()}
-    return {"filmed": {"people": len(walks), "eer_by_windows": eer}, "calibration": {**calibration.to_card(), "how": how}}
+    return {
+        "filmed": {"people": len(walks), "eer_by_windows": eer, "by_passages": by_pair},
+        "calibration": {**calibration.to_card(), "how": how},
+    }
+
+
+def passage_figures(vector_ND: Float32, seen: Filmed, enrol: int, probe: int) -> dict[str, float]:
+    """Everybody enrolled from one passage and looked for in another: EER, rank-1 and TPIR at FPIR 1 % of means of the most windows calibrated."""
+    people = [p for p in np.unique(seen.person_N) if all(((seen.person_N == p) & (seen.passage_N == n)).any() for n in (enrol, probe))]
+    rows = {(p, n): vector_ND[(seen.person_N == p) & (seen.passage_N == n)] for p in people for n in (enrol, probe)}
+    template_PD = np.stack([normalised(rows[p, enrol].mean(axis=0)) for p in people])
+    scores = [(probes(rows[p, probe], CALIBRATION_WINDOWS[-1]) @ template_PD.T).astype(np.float64) for p in people]
+    score_NP, own_N = np.concatenate(scores), np.repeat(np.arange(len(people)), [len(part) for part in scores])
+    own_NP = own_N[:, None] == np.arange(len(people))
+    return {
+        "eer": round(equal_error_rate(score_NP[own_NP], score_NP[~own_NP]), 4),
+        "rank1": round(rank_rate(score_NP, own_N, 1), 4),
+        "tpir_at_fpir_1pct": round(identification_rate(score_NP, own_N, np.where(own_NP, -np.inf, score_NP), 0.01), 4),
+        "people": len(people),
+    }
 
 
 @torch.no_grad()
