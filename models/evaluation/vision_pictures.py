@@ -150,6 +150,19 @@ def exchange_strip(network: Disentangle, first_TJ2: Tensor, second_TJ2: Tensor, 
     return _save(figure, file)
 
 
+def loss_curves(losses: Mapping[str, Sequence[float]], file: Path, title: str) -> Path:
+    """Mean training loss of every epoch as a share of the first epoch's, a line per run."""
+    plt = _pyplot()
+    figure, axes = plt.subplots(figsize=(7.5, 4.5), dpi=90)
+    for index, (name, values) in enumerate(losses.items()):
+        share = np.asarray(values, float) / values[0]
+        axes.plot(range(1, len(share) + 1), share, marker="o", markersize=3, linestyle=("-", "--")[index // 10 % 2], label=name)
+    axes.set(xlabel="epoch", ylabel="loss / loss of the first epoch", title=title)
+    axes.grid(color="0.92")
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    return _save(figure, file)
+
+
 def _stick_figures(axes: Any, walk_TJ2: NDArray[np.floating], name: str, frames: Sequence[int] = STRIP_FRAMES) -> None:
     for place, frame in enumerate(frames):
         body_J2 = walk_TJ2[frame] - walk_TJ2[frame, 8]  # on the spot, or figures would walk into each other

@@ -14,6 +14,7 @@ from models.data.recordings import RecordingError
 from models.data.vision_formats.pictures import joint_pictures
 from models.evaluation.markdown import percent, table
 from models.evaluation.report import over_people
+from models.evaluation.vision_pictures import loss_curves
 from models.evaluation.vision_pose import evaluate_pose
 from models.evaluation.vision_table import GAIT_ENERGY, energy_baseline, fourier_baseline, held_out_walks, of_run
 from models.training.vision import VisionRun, load_run
@@ -58,8 +59,10 @@ PUBLISHED = {
 """Rank-1 in per cent and joint errors that the authors reached on their own data: other people, other cameras, other protocols."""
 
 
-def table_of_runs(runs: Sequence[Path], data_dir: Path, simulated: int, videos: Path | None = None, device: str = "cpu") -> str:
-    """Markdown of the three tables. What was measured of a run lies in its folder (MEASURED) and is not measured again while its weights stay.
+def table_of_runs(
+    runs: Sequence[Path], data_dir: Path, simulated: int, videos: Path | None = None, device: str = "cpu", figures_dir: Path | None = None
+) -> str:
+    """Markdown of the tables, and loss-curves.png where figures are asked for. What was measured of a run lies in its folder (MEASURED) and is not measured again while its weights stay.
 
     runs: folders; those without a run are passed over. Raises RecordingError for data that cannot be read.
     """
@@ -69,6 +72,9 @@ def table_of_runs(runs: Sequence[Path], data_dir: Path, simulated: int, videos: 
     source = Sources(data_dir, simulated, folders[0].parent / "walkers", videos)
     measured = {folder: _measured(folder, source, device) for folder in folders}
     baselines = _baselines(folders[0].parent / "baselines.json", source)
+    if figures_dir is not None:
+        losses = {f"{folder.name} {stage}".strip(): own for folder, run in measured.items() for stage, own in run["losses"].items()}
+        loss_curves(losses, figures_dir / "loss-curves.png", "Training loss")
     parts = [_people_table(measured, baselines), _pose_table(measured), _mask_table(measured), _recipe_table(measured)]
     return "\n\n".join(part for part in parts if part)
 

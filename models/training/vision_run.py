@@ -133,7 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--accumulate", type=int, default=1, help="batches that make a step, where the published one does not fit into memory"
     )
     evaluate.add_argument("run", type=Path)
-    evaluate.add_argument("--figures", type=Path, help="folder for pictures")
+    for command in (evaluate, table):
+        command.add_argument("--figures", type=Path, help="folder for pictures")
     table.add_argument("runs", type=Path, nargs="+")
     table.add_argument("--data-dir", type=Path, required=True, help="folder of the npz files")
     for command in (train, evaluate):
@@ -150,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif options.command == "evaluate":
             print(json.dumps(_evaluate(options), indent=1))
         else:
-            print(table_of_runs(options.runs, options.data_dir, options.simulated, options.videos, options.device))
+            print(table_of_runs(options.runs, options.data_dir, options.simulated, options.videos, options.device, options.figures))
     except (RecordingError, ValueError) as error:
         parser.exit(1, f"{error}\n")
 

@@ -88,7 +88,8 @@ def test_runs_are_laid_beside_each_other_and_measured_once(data_dir: Path, tmp_p
     out.mkdir()
     history = ({"epoch": 0.0, "loss": 2.0}, {"epoch": 1.0, "loss": 1.0})
     write_run(VisionRun("gaitformer-sm", True, built("gaitformer-sm", 0, True), ("cmu_walk/1",), history, {}), out)
-    text = table_of_runs([out, tmp_path / "no-run"], folder, 0)
+    text = table_of_runs([out, tmp_path / "no-run"], folder, 0, figures_dir=tmp_path / "figures")
+    assert (tmp_path / "figures" / "loss-curves.png").exists()
     for words in ("KTH, poses · gaitformer-sm [one]", "**fourier-joints** (no network)", "never trained on this set", "2 → 1"):
         assert words in text
     kept = json.loads((out / MEASURED).read_text())

@@ -74,7 +74,7 @@ def test_batches_change_nothing(worker: CameraWorker, frames: list[CameraFrame],
     assert all(o.value == values[o.id] for o in outputs), "not only the ids: every byte"
 
 
-@pytest.mark.parametrize("share", [0.2, 0.45, 0.7, 0.9])
+@pytest.mark.parametrize("share", [0.3, 0.8])
 def test_a_successor_goes_on_exactly(frames: list[CameraFrame], expected: list[Output], share: float) -> None:
     """It reads from the last reset points on; what the first had written already comes again with the same ids."""
     cut = round(share * len(frames))
