@@ -18,7 +18,10 @@ from models.calibration import ScoreCalibration
 from models.camera_fusion import GaitCamera
 from models.silhouette.gait_silhouette import GaitSilhouette
 from models.skeleton.gait_skeleton import GaitSkeleton
+from models.skeleton.live import PublishedSkeleton
 from models.types import KEYPOINTS, SILHOUETTE_SHAPE, Float32, ShapeError
+
+CameraNetwork = GaitSkeleton | GaitSilhouette | GaitCamera | PublishedSkeleton
 
 SLICE = 64
 """Items per forward pass: 64 windows of silhouettes are 23 MB as single-precision numbers."""
@@ -31,7 +34,7 @@ class CameraEmbedder:
     window, hop: 32 steps of the camera grid every 8.  dim: D.
     """
 
-    def __init__(self, network: GaitSkeleton | GaitSilhouette | GaitCamera, name: str, space: str, card: Mapping[str, Any]) -> None:
+    def __init__(self, network: CameraNetwork, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
         self.window, self.hop, self.dim = network.WINDOW, network.HOP, network.DIM
         self.network = network.eval()

@@ -33,6 +33,8 @@ from models.inertial.placed import PlacedGaitTCN
 from models.inertial.verifier import PairVerifier
 from models.silhouette import gait_silhouette
 from models.skeleton import gait_skeleton
+from models.skeleton.live import PublishedSkeleton
+from models.vision_registry import registry_fields
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 
@@ -226,6 +228,7 @@ NETWORKS: dict[str, NetworkEntry] = {
         ),
         *_published(),
         *_camera(),
+        *(NetworkEntry(**fields) for fields in registry_fields()),
     )
 }
 
@@ -250,7 +253,7 @@ def load_camera_embedder(name: str = "default", weights_dir: Path = WEIGHTS_DIR)
     """The camera embedder of that name, ready to run. Raises RegistryError (unknown name; weights missing or corrupt)."""
     entry = find_network(name, EMBEDDING, CAMERA)
     network, card = load_weights(entry, weights_dir)
-    assert isinstance(network, gait_skeleton.GaitSkeleton | gait_silhouette.GaitSilhouette | camera_fusion.GaitCamera)
+    assert isinstance(network, gait_skeleton.GaitSkeleton | gait_silhouette.GaitSilhouette | camera_fusion.GaitCamera | PublishedSkeleton)
     return CameraEmbedder(network, entry.name, card["space"], card)
 
 

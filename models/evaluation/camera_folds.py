@@ -64,7 +64,8 @@ class Features:
 
     def __init__(self, network: GaitCamera) -> None:
         self._network = network
-        self._known: dict[tuple[int, str], Float32] = {}
+        self._known: dict[tuple[int, str], tuple[Item, Float32]] = {}
+        """By id, which stays an item's own as long as the item is kept here."""
 
     def of(self, item: Item, kind: str) -> Float32:
         """(W, F) of its joints or masks."""
@@ -75,8 +76,8 @@ class Features:
                     if kind == "joints"
                     else self._network.silhouette.features(torch.from_numpy(item.masks_WTHW))
                 )
-            self._known[id(item), kind] = rows[0].numpy()
-        return self._known[id(item), kind]
+            self._known[id(item), kind] = item, rows[0].numpy()
+        return self._known[id(item), kind][1]
 
     def by_person(self, tasks: Sequence[Task], kind: str) -> dict[str, Float32]:
         """(W, F) of everything there is of each person."""

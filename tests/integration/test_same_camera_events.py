@@ -18,12 +18,18 @@ from tests.support.filming import film, over, undisturbed_camera
 from tests.support.pipeline import LocalWorker, count, ordered_ids, seen_by_a_subscriber, send, until, until_seen
 from workers.camera.worker import CameraWorker
 
-SPREAD = {topic.name: 3 for topic in topics.ALL}
+SPREAD = {topic.name: 3 for topic in topics.CO_PARTITIONED}
 OUTPUTS = [topics.CAMERA_PEOPLE.name, topics.SAMPLES_CAMERA.name, topics.WALKING_EVENTS.name]
 
 
 def messages_of(frames: list[CameraFrame]) -> list[tuple[bytes | None, bytes | None]]:
     return [(frame.camera_id.encode(), frame.to_bytes()) for frame in frames]
+
+
+def bomb(jpeg: bytes) -> bytes:
+    """The JPEG with a header that says 65,000 x 65,000."""
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + (65_000).to_bytes(2, "big") * 2 + jpeg[at + 4 :]
 
 
 def poison(good: CameraFrame) -> list[tuple[bytes | None, bytes | None]]:
@@ -34,6 +40,7 @@ def poison(good: CameraFrame) -> list[tuple[bytes | None, bytes | None]]:
         good.model_copy(update={"jpeg": good.jpeg[:300]}),  # cut off
         good.model_copy(update={"jpeg": b"\x89PNG" + good.jpeg}),  # no JPEG
         good.model_copy(update={"width": good.width + 2}),  # another size than it says
+        good.model_copy(update={"jpeg": bomb(good.jpeg)}),  # 12 GB when decoded
         good.model_copy(update={"jpeg": None, "claim": "../../etc/passwd"}),  # a claim, and none are allowed
         good.model_copy(update={"time_ns": good.time_ns + 10**18}),  # 30 years ahead
     ]

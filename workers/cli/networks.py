@@ -120,8 +120,19 @@ def train(
     import torch
 
     from models.training.train import train as run
+    from models.vision_registry import BY_NAME
 
     torch.set_num_threads(threads)
+    if model in BY_NAME:
+        others = {"people": people, "epochs": epochs, "folds": folds, "steps": steps, "batch": batch, "test-people": test_people,
+                  "where": where, "legacy": legacy, "pretrained": pretrained}  # fmt: skip
+        if given := [f"--{name}" for name, value in others.items() if value]:
+            raise typer.BadParameter(f"published camera networks have recipes of their own and take no {', '.join(given)}")
+        from models.training.vision_run import train_files
+
+        train_files(model, data, out, simulated=simulated, small=small, device=device.value, seed=seed)
+        typer.echo(f"{model}: weights and curve are in {out}; `python -m models.training.vision_run evaluate {out} FILES` measures them")
+        return
     card = run(
         model, data, out, people=people, device=device.value, seed=seed, epochs=epochs,
         simulated=simulated, folds=folds, steps=steps, batch=batch, test_people=test_people,
