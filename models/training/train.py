@@ -35,6 +35,7 @@ from models.training.trunk import fit_on_trunk
 from models.training.unet import UNetTask
 from models.training.windows import LabelledWindows, PairDraw
 from models.types import Float32
+from models.vision_registry import BY_NAME
 
 CALIBRATION_WALKERS = 60
 """Simulated walkers per group of calibration: 3,540 impostor pairs of people are plenty."""
@@ -71,9 +72,11 @@ def train(
     pretrained_dir: where the weights of a fixed part lie, out_dir unless said.  A run that was killed resumes from
     out_dir/run/NAME/checkpoint.pt.
     Raises RecordingError for unusable files or choices, RegistryError (unknown name; weights of a fixed part missing), ValueError if the
-    data cannot train the network.
+    data cannot train the network, or for a published camera network.
     """
     entry = find_network(name)
+    if entry.name in BY_NAME:
+        raise ValueError(f"{entry.name} has recipes of its own: python -m models.training.vision_run train {entry.name} ...")
     recipe = plan(entry, small=small)
     options = TrainOptions(
         entry.name,

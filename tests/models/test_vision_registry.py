@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from models.registry import NETWORKS
+from models.training.train import train
 from models.vision_registry import BY_NAME, VISION_NETWORKS
 
 EXPECTED = {
@@ -43,3 +46,13 @@ def test_names_do_not_collide_with_the_inertial_networks() -> None:
     inertial = [name for name, entry in NETWORKS.items() if "Hz" in entry.input and "axes" in entry.input]
     assert inertial
     assert not set(inertial) & set(BY_NAME)
+
+
+def test_training_by_the_common_command_names_the_own_one(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="vision_run train gaitnet"):
+        train("gaitnet", [], tmp_path)
+
+
+def test_the_common_list_has_all_of_them() -> None:
+    assert {entry.name for entry in VISION_NETWORKS} <= NETWORKS.keys()
+    assert all(NETWORKS[entry.name].modality == "camera" for entry in VISION_NETWORKS)
