@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from models.calibration import CalibrationError
-from models.camera_embedder import CameraEmbedder
+from models.camera_embedder import CameraEmbedder, CameraNetwork
 from models.camera_fusion import GaitCamera
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE
 from models.data.skeletons import load_walks_3d
@@ -70,7 +70,8 @@ def train_camera(
     if isinstance(network, GaitCamera):
         results |= calibrate_on_films(network, filmed(FILMED_SEEDS, cache_dir))
     else:
-        results |= _calibration(network, entry.name, passes(CALIBRATION_SEEDS, cache_dir))
+        assert isinstance(network, GaitSkeleton | GaitSilhouette)
+        results |= calibrate_on_passes(network, entry.name, passes(CALIBRATION_SEEDS, cache_dir))
     return store_halves(network), results, sources
 
 
@@ -199,9 +200,9 @@ def _measured(network: GaitSkeleton | GaitSilhouette, walk: Pass) -> tuple[Tenso
     return network.features(torch.from_numpy(keypoints if isinstance(network, GaitSkeleton) else masks))
 
 
-def _calibration(network: nn.Module, name: str, seen: Sequence[Pass]) -> dict[str, Any]:
-    """The calibration entry of the card: first passes against single and mean windows of all other passes."""
-    assert isinstance(network, GaitSkeleton | GaitSilhouette | GaitCamera)
+def calibrate_on_passes(network: CameraNetwork, name: str, seen: Sequence[Pass]) -> dict[str, Any]:
+    """The card's "calibration": first passes against single and mean windows of all other passes. {"calibration_missing": why} where there are
+    too few."""
     embedder = CameraEmbedder(network, name, "", {})
     vectors = [(walk, embedder.embed(*windows_of(walk))[0]) for walk in seen]
     templates = [(walk.person, normalised(rows.mean(axis=0))) for walk, rows in vectors if walk.kind == ENROL]

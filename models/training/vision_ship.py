@@ -14,27 +14,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from models.calibration import CalibrationError
 from models.data.recordings import RecordingError
 from models.data.simulated import SOURCE
 from models.evaluation.vision_report import COMMAND, MEASURED
-from models.registry import NetworkEntry
+from models.registry import find_network
 from models.skeleton import EMBEDDING
 from models.skeleton.gaitformer import GaitFormer
 from models.skeleton.live import PublishedSkeleton
 from models.skeleton.st_gcn import STGCN
-from models.training.camera_run import CALIBRATION_WINDOWS, round_to_half, store_halves, windows_of
-from models.training.camera_scenes import CALIBRATION_SEEDS, ENROL, Pass, passes
+from models.training.camera_run import calibrate_on_passes, round_to_half, store_halves
+from models.training.camera_scenes import CALIBRATION_SEEDS, passes
 from models.training.card import replace_file, weights_set, write
 from models.training.options import TrainOptions
-from models.training.scoring import calibration_of, normalised, probes
 from models.training.vision import VisionRun, load_run
 from models.training.vision_feeding import SkeletonFeeding, feeding_of
-from models.vision_registry import registry_fields
 
 
 def live_network(run: VisionRun) -> PublishedSkeleton:
@@ -64,41 +57,19 @@ def ship(run_dir: Path, out_dir: Path, cache_dir: Path | None = None) -> dict[st
         names = sources[SOURCE]["trained_on"]
         sources[SOURCE]["trained_on"] = f"{len(names)} walkers, {names[0]} to {names[-1]}"
     round_to_half(live)
-    results: dict[str, Any] = calibration_entry(live, passes(CALIBRATION_SEEDS, cache_dir))
+    results: dict[str, Any] = calibrate_on_passes(live, run.name, passes(CALIBRATION_SEEDS, cache_dir))
     results["held_out"] = run.kept
     measured = run_dir / MEASURED
     if measured.exists():
         results["held_out_people"] = json.loads(measured.read_text(encoding="utf-8"))["sets"]
-    entry = next(NetworkEntry(**fields) for fields in registry_fields() if fields["name"] == run.name)
     options = TrainOptions(run.name, (), seed=run.seed, small=run.small)
-    card = write(entry, store_halves(live), out_dir, options, sources=sources, results=results)
+    card = write(find_network(run.name), store_halves(live), out_dir, options, sources=sources, results=results)
     words = run_dir / COMMAND
     card["command"] = f"{words.read_text(encoding='utf-8').strip()}; python -m models.training.vision_ship RUN --out DIR"
     # the options of our own networks' recipes say nothing about this one's
     del card["options"]
     replace_file(out_dir / f"{run.name}.json", (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode())
     return card
-
-
-@torch.no_grad()
-def calibration_entry(network: PublishedSkeleton, seen: Sequence[Pass]) -> dict[str, Any]:
-    """The card's "calibration": first passes against windows of all others. {"calibration_missing": why} where there are too few."""
-    vectors = [(walk, network(torch.from_numpy(windows_of(walk)[0]))[0].numpy()) for walk in seen]
-    templates = [(walk.person, normalised(rows.mean(axis=0))) for walk, rows in vectors if walk.kind == ENROL]
-    scores = {}
-    for count in CALIBRATION_WINDOWS:
-        genuine: list[NDArray[np.float64]] = []
-        impostor: list[NDArray[np.float64]] = []
-        for walk, rows in vectors:
-            for person, template_D in templates if walk.kind != ENROL else ():
-                (genuine if person == walk.person else impostor).append((probes(rows, count) @ template_D).astype(np.float64))
-        scores[SOURCE, count] = np.concatenate(genuine), np.concatenate(impostor)
-    try:
-        calibration = calibration_of(scores, {(SOURCE, person) for person, _ in templates})
-    except CalibrationError as error:
-        return {"calibration_missing": str(error)}
-    how = "simulated walkers that no training has seen, the same and another camera and day"
-    return {"calibration": {**calibration.to_card(), "how": how}}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

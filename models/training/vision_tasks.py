@@ -5,6 +5,7 @@ Sources of the losses: the modules of the networks. Shape letters: B batch, N wa
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -29,7 +30,7 @@ SLICE = 32
 """Clips that are embedded at once."""
 
 
-class SkeletonTask:
+class SkeletonTask(ABC):
     """What all four have in common: prepared walks of training and of held-out people, and the figures of the latter."""
 
     module: nn.Module
@@ -58,9 +59,9 @@ class SkeletonTask:
         """Whole batches in a pass over the walks."""
         return max(1, len(self.walks) // self.batch)
 
+    @abstractmethod
     def loss(self, rng: Generator) -> Tensor:
         """Loss of the next batch."""
-        raise NotImplementedError
 
     def validate(self) -> dict[str, float]:
         """Figures of `models.training.vision_held_out`."""

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
-from models.pose import fetch
 from streams import topics
 from streams.clients import read_partitions
 from streams.messages import PeopleSeen
 from streams.settings import Settings
 from tests.support.brokers import broker_kinds
+from tests.support.fetched import require_networks
 from tests.support.filming import AT, camera_worker, film, incoming_frames
 from tests.support.pipeline import START_NS, LocalWorker, count, seen_by_a_subscriber, send, until
 from workers.camera.worker import CameraWorker, thin
@@ -92,11 +92,7 @@ def messages_of(frames: Sequence[CameraFrame]) -> list[tuple[bytes | None, bytes
 
 @pytest.fixture(scope="module", autouse=True)
 def networks() -> None:
-    for weights in fetch.ALL:
-        try:
-            fetch.path_of(weights)
-        except fetch.WeightsUnavailable as error:
-            pytest.skip(str(error))
+    require_networks()
 
 
 @pytest.mark.parametrize(

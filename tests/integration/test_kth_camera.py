@@ -21,13 +21,13 @@ import pytest
 from models.evaluation.kth_live import FRAME_NS, Passage, Vectors, embedded, gallery_of, observations, passages, template_of
 from models.matching import DecisionPolicy
 from models.matching.evidence import combine
-from models.pose import fetch
 from models.pose.boxes import iou
 from models.registry import load_camera_embedder
 from streams import topics
 from streams.clients import read_partitions
 from streams.messages import EmbeddingRecord, IdentityEvent, PeopleSeen, Template, WalkingEvent
 from tests.support.brokers import broker_kinds
+from tests.support.fetched import require_networks
 from tests.support.identity import publish_gallery
 from tests.support.pipeline import START_NS, LocalWorker, until
 from workers.camera.picture import picture_of
@@ -87,11 +87,7 @@ class Pushed:
 @pytest.fixture(scope="module")
 def pushed(data_dir: Path) -> list[list[Pushed]]:
     """Both cameras' first passes, and both cameras' later ones."""
-    for weights in fetch.ALL:
-        try:
-            fetch.path_of(weights)
-        except fetch.WeightsUnavailable as error:
-            pytest.skip(str(error))
+    require_networks()
     parts: list[list[Pushed]] = [[], []]
     for person, ways in CLIPS.items():
         video = Video(data_dir / "vision" / "kth_walk" / f"{person}_walking_d1.avi")

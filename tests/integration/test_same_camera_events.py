@@ -8,12 +8,12 @@ import asyncio
 
 import pytest
 
-from models.pose import fetch
 from streams import topics
 from streams.clients import read_partitions
 from streams.messages import CameraFrame
 from streams.settings import Settings
 from tests.support.brokers import broker_kinds
+from tests.support.fetched import require_networks
 from tests.support.filming import film, over, undisturbed_camera
 from tests.support.pipeline import LocalWorker, count, ordered_ids, seen_by_a_subscriber, send, until, until_seen
 from workers.camera.worker import CameraWorker
@@ -51,11 +51,7 @@ def poison(good: CameraFrame) -> list[tuple[bytes | None, bytes | None]]:
 @pytest.mark.parametrize("partitions", [SPREAD], indirect=True, ids=["3 partitions"])
 @pytest.mark.parametrize("broker_kind", broker_kinds())
 async def test_batches_owners_deaths_and_poison_change_nothing(settings: Settings) -> None:
-    for weights in fetch.ALL:
-        try:
-            fetch.path_of(weights)
-        except fetch.WeightsUnavailable as error:
-            pytest.skip(str(error))
+    require_networks()
     settings = settings.model_copy(update={"max_batch": 9, "commit_every_s": 0.2, "camera_delay_s": 0.0, "idle_release_s": 600.0})
     both = [*film(1, 14.0, seed=1, camera_id="one"), *film(2, 14.0, seed=2, camera_id="two")]
     frames = over(sorted(both, key=lambda frame: (frame.time_ns, frame.camera_id)))

@@ -6,6 +6,7 @@ Shape letters: B batch, D embedding.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -55,7 +56,7 @@ class Embedder(Protocol):
         """What cosines of the space mean."""
 
 
-class Recogniser(Generic[S]):
+class Recogniser(ABC, Generic[S]):
     """One modality.  Subclasses know how its samples are embedded and what its events tell besides."""
 
     modality: Modality
@@ -72,13 +73,13 @@ class Recogniser(Generic[S]):
         self.policy = DecisionPolicy(calibration, target_fpir, min_windows, site=impostors)
         self._gallery = Gallery(self.space, embedder.dim)
 
+    @abstractmethod
     def takes(self, sample: Sample) -> bool:
         """Whether the sample is cut as the embedder wants it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def embed(self, samples: Sequence[S]) -> tuple[Float32, Float32]:
         """(B, D) unit rows and (B,) qualities; one batch through the network."""
-        raise NotImplementedError
 
     def seen(self, sample: S) -> dict[str, object]:
         """Fields of the event that only this modality fills."""

@@ -7,20 +7,16 @@ import pytest
 import torch
 
 from models.camera_fusion import GaitCamera
-from models.pose import fetch
 from models.pose.boxes import iou
 from models.registry import read_card
 from models.training.camera_film import FILMED_SEEDS, TRAINING_SEEDS, Filmed, KnownBoxes, film
 from models.training.camera_run import fill_discriminants
+from tests.support.fetched import require_networks
 
 
 @pytest.fixture(scope="module")
 def filmed() -> Filmed:
-    for weights in fetch.ALL:
-        try:
-            fetch.path_of(weights)
-        except fetch.WeightsUnavailable as error:
-            pytest.skip(str(error))
+    require_networks()
     return film([91_001])
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from aiokafka import TopicPartition
 
-from models.pose import fetch
 from streams import metrics
 from streams.messages import CameraFrame, CameraSample, PeopleSeen, WalkingEvent
 from streams.topics import CAMERA_PEOPLE, SAMPLES_CAMERA, WALKING_EVENTS
+from tests.support.fetched import require_networks
 from tests.support.filming import AT, camera_worker, film, frame_of, incoming_frames, undisturbed_camera
 from tests.support.pipeline import START_NS, ordered_ids
 from workers.camera.worker import CameraWorker, thin
@@ -19,11 +19,7 @@ from workers.processor import Output
 
 @pytest.fixture(scope="module", autouse=True)
 def networks() -> None:
-    for weights in fetch.ALL:
-        try:
-            fetch.path_of(weights)
-        except fetch.WeightsUnavailable as error:
-            pytest.skip(str(error))
+    require_networks()
 
 
 @pytest.fixture(scope="module")

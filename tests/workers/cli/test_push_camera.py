@@ -22,6 +22,7 @@ from streams.provision import ensure_topics
 from streams.settings import Settings
 from streams.topics import CAMERA_FRAMES, IMU_RAW
 from tests.support.brokers import BrokerProcess, free_port
+from tests.support.fetched import require_networks
 from tests.workers.cli.test_cli_errors import run
 
 
@@ -152,11 +153,7 @@ def test_simulated_cameras_and_phones(broker: BrokerProcess, monkeypatch: pytest
 
 def test_fetched_networks_are_listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Where they are there already nothing is asked of the network."""
-    for weights in fetch.ALL:
-        try:
-            fetch.path_of(weights)
-        except fetch.WeightsUnavailable as error:
-            pytest.skip(str(error))
+    require_networks()
     monkeypatch.setattr(fetch, "_download", None)
     monkeypatch.setattr("sys.argv", ["gaitstream", "models", "fetch", "--json"])
     from workers.cli import main
