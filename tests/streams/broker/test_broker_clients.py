@@ -239,7 +239,7 @@ def test_librdkafka_round_trip(bootstrap: str, name: str, codec: str) -> None:
 def test_kcat(bootstrap: str, name: str) -> None:
     kcat = shutil.which("kcat") or shutil.which("kafkacat")
     if kcat is None:
-        pytest.skip("kcat is not installed")
+        pytest.skip("kcat is not installed: apt-get install kcat")
     admin = AdminClient({"bootstrap.servers": bootstrap})
     admin.create_topics([NewTopic(name, 1, 1)])[name].result(WAIT_S)
     subprocess.run([kcat, "-b", bootstrap, "-P", "-t", name, "-K:"], input="a:1\nb:2\n", text=True, check=True, timeout=WAIT_S)
