@@ -4,7 +4,7 @@ Pixels are looked up along the limbs that the pose network found, so that backgr
 hue (opponent colours) and lightness with linear binning, compared by the Bhattacharyya coefficient (Kailath 1967; for tracking: Comaniciu,
 Ramesh & Meer 2003).
 
-Shape letters: J 17 joints of COCO, P pixels, F features, N regions.
+Shape letters: J 17 joints of COCO, R trunk and thighs, A along, X across, P pixels, F features.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.pose.boxes import Image
 from models.types import Float32
 
-SHOULDERS, HIPS, KNEES = (5, 6), (11, 12), (13, 14)
+SHOULDERS, HIPS, KNEES = [5, 6], [11, 12], [13, 14]
 
 ALONG = 12
 ACROSS = 7
@@ -27,30 +27,37 @@ OPPONENT_BINS = 6
 OPPONENT_SPAN = 64.0
 """Differences of colour channels beyond this many grey values count as this many: surveillance cameras rarely give more."""
 
+_ENDS_R22 = np.array([[SHOULDERS, HIPS], [HIPS[:1] * 2, KNEES[:1] * 2], [HIPS[1:] * 2, KNEES[1:] * 2]])
+"""Upper and lower pairs of joints of trunk and thighs."""
+_HALF_WIDTHS_R = np.array([1.0, 0.4, 0.4])
+_DOWN_A1 = np.linspace(0.12, 0.88, ALONG)[:, None]
+_ACROSS_X = np.linspace(-1.0, 1.0, ACROSS)
+_BINS_3 = np.array([LIGHTNESS_BINS, OPPONENT_BINS, OPPONENT_BINS])
+_BINS = int(_BINS_3.prod())
+_STRIDES_3 = np.array([OPPONENT_BINS * OPPONENT_BINS, OPPONENT_BINS, 1])
+_CORNERS_83 = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
+_OPPONENTS_32 = np.array([[0.0, -1.0], [-1.0, 0.5], [1.0, 0.5]], np.float32)
+"""Blue, green, red to red against green and yellow against blue."""
+_BINS_PER_VALUE_3 = np.array([(LIGHTNESS_BINS - 1) / 255.0, *2 * [(OPPONENT_BINS - 1) / (2 * OPPONENT_SPAN)]], np.float32)
+
 UNKNOWN = 0.3
 """Distance that is taken where one of the two was never seen: neither alike nor different."""
 
 
 def appearance(image_HW3: Image, keypoints_J3: Float32) -> Float32 | None:
-    """(2 * F,) histograms of trunk and thighs, each of sum one; None where neither lies in the BGR picture."""
-    xy = keypoints_J3[:, :2].astype(np.float64)
-    shoulder, hip, knee = (xy[list(pair)] for pair in (SHOULDERS, HIPS, KNEES))
-    trunk_px = float(np.linalg.norm(shoulder.mean(0) - hip.mean(0)))
-    half_px = LEAST_HALF_WIDTH * trunk_px
-    regions = [
-        _between(shoulder, hip, half_px),
-        np.concatenate([_between(hip[[side, side]], knee[[side, side]], 0.4 * half_px) for side in (0, 1)]),
-    ]
-    height, width = image_HW3.shape[:2]
-    parts = []
-    for points_P2 in regions:
-        at_P2 = np.round(points_P2).astype(np.int64)
-        inside_P = (at_P2 >= 0).all(1) & (at_P2 < [width, height]).all(1)
-        if inside_P.mean() < 0.3:
-            return None
-        at_P2 = at_P2[inside_P]
-        parts.append(_histogram(image_HW3[at_P2[:, 1], at_P2[:, 0]].astype(np.float32)))
-    return np.concatenate(parts)
+    """(2 * F,) histograms of trunk and thighs, each of sum one; None where one of the two lies outside the BGR picture."""
+    xy_J2 = keypoints_J3[:, :2].astype(np.float64)
+    ends_R222 = xy_J2[_ENDS_R22].swapaxes(0, 1)
+    half_px = LEAST_HALF_WIDTH * float(np.hypot(*(ends_R222[0, 0].sum(0) - ends_R222[1, 0].sum(0)) / 2))
+    points_P2 = _between(ends_R222[0], ends_R222[1], half_px * _HALF_WIDTHS_R)
+    at_P2 = np.round(points_P2).astype(np.int64)
+    inside_P: NDArray[np.bool_] = np.all((at_P2 >= 0) & (at_P2 < [image_HW3.shape[1], image_HW3.shape[0]]), axis=1)
+    trunk = ALONG * ACROSS
+    if np.count_nonzero(inside_P[:trunk]) < 0.3 * trunk or np.count_nonzero(inside_P[trunk:]) < 0.3 * (len(inside_P) - trunk):
+        return None
+    region_P = (np.arange(len(at_P2)) >= trunk)[inside_P]
+    at_P2 = at_P2[inside_P]
+    return _histograms(image_HW3[at_P2[:, 1], at_P2[:, 0]].astype(np.float32), region_P)
 
 
 def distance(a: Float32 | None, b: Float32 | None) -> float:
@@ -61,30 +68,26 @@ def distance(a: Float32 | None, b: Float32 | None) -> float:
     return float(np.sqrt(np.clip(1.0 - coefficient_2, 0.0, 1.0)).mean())
 
 
-def _between(upper_22: NDArray[np.float64], lower_22: NDArray[np.float64], half_px: float) -> NDArray[np.float64]:
-    """(P, 2) points between an upper and a lower pair of joints, at least `half_px` to either side of the middle."""
-    down = np.linspace(0.12, 0.88, ALONG)[:, None]
-    middle = (1 - down) * upper_22.mean(0) + down * lower_22.mean(0)
-    spread = 0.35 * ((1 - down) * np.abs(upper_22[0] - upper_22[1])[:1] + down * np.abs(lower_22[0] - lower_22[1])[:1])
-    across = np.linspace(-1.0, 1.0, ACROSS)
-    x = middle[:, :1] + across * np.maximum(spread, half_px)
-    return np.stack([x, np.broadcast_to(middle[:, 1:], x.shape)], axis=-1).reshape(-1, 2)
+def _between(upper_R22: NDArray[np.float64], lower_R22: NDArray[np.float64], half_R: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P, 2) points between upper and lower pairs of joints, region by region, at least `half_R` pixels to either side of the middle."""
+    middle_RA2 = (1 - _DOWN_A1) * (upper_R22.sum(1) / 2)[:, None] + _DOWN_A1 * (lower_R22.sum(1) / 2)[:, None]
+    apart_R1, below_R1 = (np.abs(pair_R22[:, 0, :1] - pair_R22[:, 1, :1])[:, None] for pair_R22 in (upper_R22, lower_R22))
+    spread_RA1 = np.maximum(0.35 * ((1 - _DOWN_A1) * apart_R1 + _DOWN_A1 * below_R1), half_R[:, None, None])
+    points_RAX2 = np.repeat(middle_RA2[:, :, None], ACROSS, axis=2)
+    points_RAX2[..., 0] += _ACROSS_X * spread_RA1
+    return points_RAX2.reshape(-1, 2)
 
 
-def _histogram(bgr_P3: Float32) -> Float32:
-    """(F,) joint histogram of lightness, red against green and yellow against blue, each value shared by its two nearest bins."""
-    blue, green, red = bgr_P3.T
-    lightness = bgr_P3.mean(axis=1) / 255.0 * (LIGHTNESS_BINS - 1)
-    scale = (OPPONENT_BINS - 1) / (2 * OPPONENT_SPAN)
-    first = (np.clip(red - green, -OPPONENT_SPAN, OPPONENT_SPAN) + OPPONENT_SPAN) * scale
-    second = (np.clip((red + green) / 2 - blue, -OPPONENT_SPAN, OPPONENT_SPAN) + OPPONENT_SPAN) * scale
-    bins = (LIGHTNESS_BINS, OPPONENT_BINS, OPPONENT_BINS)
-    lower = [np.minimum(value.astype(np.int64), size - 2) for value, size in zip((lightness, first, second), bins, strict=True)]
-    share = [value - low for value, low in zip((lightness, first, second), lower, strict=True)]
-    histogram = np.zeros(bins[0] * bins[1] * bins[2])
-    for corner in range(8):
-        up = [(corner >> axis) & 1 for axis in range(3)]
-        index = ((lower[0] + up[0]) * bins[1] + lower[1] + up[1]) * bins[2] + lower[2] + up[2]
-        weight = np.prod([s if u else 1 - s for s, u in zip(share, up, strict=True)], axis=0)
-        histogram += np.bincount(index, weight, minlength=len(histogram))
-    return (histogram / histogram.sum()).astype(np.float32)
+def _histograms(bgr_P3: Float32, region_P: NDArray[np.bool_]) -> Float32:
+    """(2 * F,) per region the joint histogram of lightness, red against green and yellow against blue, each value shared by its two nearest
+    bins."""
+    opponent_P2 = np.clip(bgr_P3 @ _OPPONENTS_32, -OPPONENT_SPAN, OPPONENT_SPAN) + OPPONENT_SPAN
+    value_P3 = np.concatenate([bgr_P3.sum(axis=1, keepdims=True) / 3, opponent_P2], axis=1) * _BINS_PER_VALUE_3
+    lower_P3 = np.minimum(value_P3.astype(np.int64), _BINS_3 - 2)
+    up_P3 = value_P3 - lower_P3
+    share_2P3 = np.stack([1 - up_P3, up_P3])
+    weight_8P = (share_2P3[:, None, None, :, 0] * share_2P3[None, :, None, :, 1] * share_2P3[None, None, :, :, 2]).reshape(8, -1)
+    index_P = lower_P3 @ _STRIDES_3 + region_P * _BINS
+    index_8P = index_P + _CORNERS_83 @ _STRIDES_3[:, None]
+    histogram_2F = np.bincount(index_8P.ravel(), weight_8P.ravel(), minlength=2 * _BINS).reshape(2, _BINS)
+    return (histogram_2F / histogram_2F.sum(axis=1, keepdims=True)).astype(np.float32).ravel()

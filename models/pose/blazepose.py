@@ -7,6 +7,7 @@ heat maps 64 x 64 x 39, world joints.  Shape letters: J joints.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,7 +77,7 @@ class BlazePose:
         x_1HW3 = np.multiply(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)[None], np.float32(1 / 255), dtype=np.float32)
         landmarks, score, mask, heat = self._graph(x_1HW3, self._order)
         joints_J5 = landmarks.reshape(LANDMARKS, 5)[list(COCO_17_OF_LANDMARKS)]
-        xy_J2 = refine(joints_J5[:, :2], heat[0][:, :, list(COCO_17_OF_LANDMARKS)])
+        xy_J2 = refine(joints_J5[:, :2], heat[0], COCO_17_OF_LANDMARKS)
         confidence_J = sigmoid(joints_J5[:, 3]) * sigmoid(joints_J5[:, 4])
         # Landmarks are in crop coordinates whose origin is a corner; the crop map takes pixel centres.
         picture_J2 = (xy_J2 - 0.5) @ crop_23[:, :2].T + crop_23[:, 2]
@@ -84,26 +85,26 @@ class BlazePose:
         return Pose(keypoints_J3, float(np.clip(score[0, 0], 0, 1)), mask[0, :, :, 0] > 0, crop_23)
 
 
-def refine(xy_J2: Float32, heat_HWJ: Float32) -> Float32:
+def refine(xy_J2: Float32, heat_HWK: Float32, channels_J: Sequence[int]) -> Float32:
     """Landmarks moved to the centre of mass of the heat map around them, where the heat map is sure.
 
-    xy_J2 in pixels of the 256 x 256 crop; heat_HWJ (64, 64, J) logits.
+    xy_J2 in pixels of the 256 x 256 crop; heat_HWK (64, 64, K) logits, of which joint j has channel channels_J[j].
     """
     cells = HEATMAP_CELLS / SIDE_PX
-    centre_J2 = np.floor(xy_J2 * cells).astype(int)
-    refined_J2 = xy_J2.astype(np.float32).copy()
-    for j, (cx, cy) in enumerate(centre_J2):
-        if not (0 <= cx < HEATMAP_CELLS and 0 <= cy < HEATMAP_CELLS):
-            continue
-        x0, x1 = max(0, cx - REFINE_RADIUS), min(HEATMAP_CELLS, cx + REFINE_RADIUS + 1)
-        y0, y1 = max(0, cy - REFINE_RADIUS), min(HEATMAP_CELLS, cy + REFINE_RADIUS + 1)
-        window = sigmoid(heat_HWJ[y0:y1, x0:x1, j])
-        if window.max() < LEAST_HEAT:
-            continue
-        total = window.sum()
-        x = (window.sum(axis=0) * np.arange(x0, x1)).sum() / total
-        y = (window.sum(axis=1) * np.arange(y0, y1)).sum() / total
-        refined_J2[j] = x / cells, y / cells
+    x_J, y_J = np.floor(xy_J2 * cells).astype(int).T
+    around_R = np.arange(-REFINE_RADIUS, REFINE_RADIUS + 1)
+    x_JR, y_JR = x_J[:, None] + around_R, y_J[:, None] + around_R
+    in_x_JR, in_y_JR = (x_JR >= 0) & (x_JR < HEATMAP_CELLS), (y_JR >= 0) & (y_JR < HEATMAP_CELLS)
+    last = HEATMAP_CELLS - 1
+    window_JRR = heat_HWK[np.clip(y_JR, 0, last)[:, :, None], np.clip(x_JR, 0, last)[:, None], np.asarray(channels_J)[:, None, None]]
+    weight_JRR = sigmoid(window_JRR) * (in_y_JR[:, :, None] & in_x_JR[:, None])
+    inside_J = in_x_JR[:, REFINE_RADIUS] & in_y_JR[:, REFINE_RADIUS]
+    sure_J = inside_J & (weight_JRR.max(axis=(1, 2)) >= LEAST_HEAT)
+    weight_JRR = weight_JRR[sure_J]
+    total_J = weight_JRR.sum(axis=(1, 2))
+    refined_J2 = xy_J2.astype(np.float32)
+    refined_J2[sure_J, 0] = (weight_JRR.sum(axis=1) * x_JR[sure_J]).sum(axis=1) / total_J / cells
+    refined_J2[sure_J, 1] = (weight_JRR.sum(axis=2) * y_JR[sure_J]).sum(axis=1) / total_J / cells
     return refined_J2
 
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.pose.boxes import Detections, Image
+from models.pose.boxes import Detections, Float32, Image
 
 WORK_WIDTH_PX = 160
 """The gate looks at a reduced picture: people worth a pose are still many pixels tall in it, and it takes 0.5 ms."""
@@ -20,6 +20,8 @@ SHADOW = 127
 """MOG2's value for shadows, which are no motion."""
 LEAST_SHARE = 0.002
 """Share of moving pixels that opens the gate: 8 x 4 pixels of 160 x 120."""
+MARGIN_SHARE = 0.15
+"""Of its height, what moves around a box belongs to whoever is in it: swinging arms, bags, a shadow that was not recognised as one."""
 LEAST_HEIGHT_SHARE = 0.15
 """Lower blobs, relative to the picture, are no person whose pose could be seen."""
 LEAST_ASPECT = 1.2
@@ -50,6 +52,15 @@ class MotionGate:
         self.frames += 1
         # MOG2 takes the whole first picture for background: whether people stand in it, only a detector can tell.
         return self.frames == 1 or float(self._moving_HW.mean()) >= LEAST_SHARE
+
+    def moves_outside(self, boxes_N4: Float32) -> bool:
+        """Whether enough moves in the last picture, boxes (N, 4) in its pixels and what is near them left out."""
+        outside_HW = self._moving_HW.copy()
+        margin_N = MARGIN_SHARE * (boxes_N4[:, 3] - boxes_N4[:, 1])
+        grown_N4 = (boxes_N4 + margin_N[:, None] * np.array([-1, -1, 1, 1])) * self._scale
+        for x0, y0, x1, y1 in np.clip(np.rint(grown_N4), 0, None).astype(int):
+            outside_HW[y0:y1, x0:x1] = False
+        return float(outside_HW.mean()) >= LEAST_SHARE
 
     def foreground(self, width_px: int, height_px: int) -> NDArray[np.bool_]:
         """(height_px, width_px) what moves in the last picture, scaled to that size."""

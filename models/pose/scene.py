@@ -4,7 +4,8 @@ What is kept is a function of the pictures since the last reset point, and a res
 whoever begins to read with that picture comes to the same state. A reset point is the first picture, a picture before which nobody was
 followed any more (once after the last track has ended), and a picture that lies `LONGEST_NS` after the last one, where tracks are cut.
 
-To save time the detector looks only now and then; between its looks the pose network finds people where their last pose leads.
+To save time the detector looks only now and then; between its looks the pose network finds people where their last pose leads. It looks
+seldom while everything that moves is explained by people who are followed, apart from each other.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from models.pose.blazepose import Pose, PoseNetwork
 from models.pose.boxes import Detections, Image, clip, iou
 from models.pose.detector import Detector
 from models.pose.motion import MotionGate
-from models.pose.tracking import DEATH_NS, LEAST_POSE_SCORE, Observation, Track, Tracker, body_box
+from models.pose.tracking import CLEAR_IOU, DEATH_NS, LEAST_POSE_SCORE, Observation, Track, Tracker, body_box
 from models.types import CAMERA_STEP_NS, Float32
 
 LONGEST_NS = 30_000_000_000
@@ -27,7 +28,11 @@ LEAST_STEP_NS = CAMERA_STEP_NS * 6 // 10
 """Pictures that follow sooner are not needed: a camera of 25 Hz gives every second one."""
 FIRST_PICTURES = 3
 """After a reset the gate has not learned yet, and people may stand in the picture: the detector looks in any case."""
-DETECTOR_EVERY = 3
+DETECTOR_EVERY, DETECTOR_SELDOM = 3, 24
+"""Pictures between its looks: while something moves that nobody followed explains, and otherwise. Who stands still is found at the seldom
+looks, two seconds apart. Where the detector takes twice the time of a pose it would cost a third of everything if it looked every third time."""
+SEARCHED_NS = 250_000_000
+"""Between looks of the detector nobody is searched for who has been out of sight for longer: most of them have left, or are hidden."""
 SAME_PERSON_IOU = 0.4
 """A detection that overlaps a track's crop more replaces it: the pose network runs once for both."""
 MOST_PEOPLE = 12
@@ -70,6 +75,8 @@ class CameraScene:
     def __init__(self, detector: Detector | None, pose: PoseNetwork) -> None:
         self._detector, self._pose = detector, pose
         self._last_ns: int | None = None
+        self._before_ns: int | None = None
+        """Times of the last two pictures, the present one included."""
         self._reset_ns = 0
         self._shape: tuple[int, ...] = ()
         self._begin()
@@ -100,9 +107,9 @@ class CameraScene:
         reset, self._fresh = self._fresh, False
         if reset:
             self._reset_ns, self._shape = time_ns, image_HW3.shape
-        self._last_ns = time_ns
+        self._before_ns, self._last_ns = self._last_ns, time_ns
         opened = self._gate.see(image_HW3)
-        detect = self._detector_looks(opened)
+        detect = self._detector_looks(opened, time_ns)
         followed = bool(self._tracker.tracks)
         crops = self._crops(image_HW3, time_ns, detect)
         tracks, gone = self._tracker.step(
@@ -128,12 +135,23 @@ class CameraScene:
         too_long = time_ns - self._reset_ns >= LONGEST_NS
         return too_long or time_ns - self._last_ns > DEATH_NS or image_HW3.shape != self._shape
 
-    def _detector_looks(self, opened: bool) -> bool:
+    def _detector_looks(self, opened: bool, time_ns: int) -> bool:
         just_opened, self._open = opened and not self._open, opened
         followed = bool(self._tracker.tracks)
         if self._pictures < FIRST_PICTURES or (just_opened and not followed):
             return True
-        return self._pictures % DETECTOR_EVERY == 0 and (opened or followed)
+        if self._pictures % DETECTOR_EVERY or not (opened or followed):
+            return False
+        return self._pictures % DETECTOR_SELDOM == 0 or not self._explained(time_ns)
+
+    def _explained(self, time_ns: int) -> bool:
+        """Whether everybody followed was seen in the last picture, clear of the others, and nothing else moves in this one."""
+        tracks = self._tracker.tracks
+        if not tracks or not all(track.sure and track.seen_ns == self._before_ns for track in tracks):
+            return False
+        boxes_N4 = np.stack([track.box_at(time_ns) for track in tracks])
+        overlap_NN = iou(boxes_N4, boxes_N4) - np.eye(len(tracks), dtype=np.float32)
+        return float(overlap_NN.max()) <= CLEAR_IOU and not self._gate.moves_outside(boxes_N4)
 
     def _crops(self, image_HW3: Image, time_ns: int, detect: bool) -> list[tuple[Float32, bool]]:
         """Boxes to look into, and whether a detector gave them: detections first, then tracks that no detection covers."""
@@ -141,7 +159,8 @@ class CameraScene:
         if detect:
             found = self._gate.people() if self._detector is None else self._detector.detect(image_HW3)
         crops = [(box_4, True) for box_4 in found.boxes_N4[:MOST_PEOPLE]]
-        for box_4 in self._tracker.crops(time_ns):
+        since_ns = 0 if detect or self._before_ns is None else min(self._before_ns, time_ns - SEARCHED_NS)
+        for box_4 in self._tracker.crops(time_ns, since_ns):
             if len(crops) < MOST_PEOPLE and not (len(found) and float(iou(box_4[None], found.boxes_N4).max()) > SAME_PERSON_IOU):
                 crops.append((box_4, False))
         return crops

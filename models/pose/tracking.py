@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ DEATH_NS = 1_200_000_000
 TENTATIVE_DEATH_NS = 250_000_000
 """Three pictures without it end what was no track yet."""
 
-TRUNK = (5, 6, 11, 12)
+TRUNK = [5, 6, 11, 12]
 """Shoulders and hips: their mean is the place of a person, as arms and legs swing about it."""
 HEAD_SHARE, FOOT_SHARE, SIDE_SHARE = 0.09, 0.07, 0.08
 """How far the body reaches beyond the joints, in shares of the joints' height: crown above the eyes, soles below the ankles."""
@@ -54,7 +55,7 @@ CLEAR_IOU = 0.05
 """Clothes are learned only while nobody overlaps more."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observation:
     """A person found in one picture.  detected: the crop came from a detector, not from a track.  clothes: `appearance`, or None."""
 
@@ -63,10 +64,10 @@ class Observation:
     clothes: Float32 | None
     detected: bool
 
-    @property
+    @cached_property
     def place_2(self) -> NDArray[np.float64]:
         """Mean of shoulders and hips, pixels."""
-        return self.pose.keypoints_J3[list(TRUNK), :2].mean(axis=0).astype(np.float64)
+        return self.pose.keypoints_J3[TRUNK, :2].mean(axis=0).astype(np.float64)
 
     @property
     def height_px(self) -> float:
@@ -93,7 +94,7 @@ class Track:
     def box_at(self, time_ns: int) -> Float32:
         """The last box, moved to where the person should be."""
         shift_2 = self._place_at(time_ns) - self.observation.place_2
-        return (self.observation.box_4 + np.tile(shift_2, 2)).astype(np.float32)
+        return (self.observation.box_4 + np.concatenate([shift_2, shift_2])).astype(np.float32)
 
     def _place_at(self, time_ns: int) -> NDArray[np.float64]:
         return self.place_2 + self.velocity_2 * ((time_ns - self.seen_ns) / 1e9)
@@ -158,10 +159,11 @@ class Tracker:
             self.tracks.append(Track(number, name, time_ns, observation, place_2, height_px=height, clothes=observation.clothes))
         return [track for track in self.tracks if track.seen_ns == time_ns], [track.name for track in ended]
 
-    def crops(self, time_ns: int) -> list[Float32]:
-        """Where to look for the people followed so far, (4,) each; nobody is looked for behind another person."""
+    def crops(self, time_ns: int, seen_since_ns: int) -> list[Float32]:
+        """Where to look for the people followed so far and seen since then, (4,) each; nobody is looked for behind another person."""
         boxes: list[Float32] = []
-        for track in sorted(self.tracks, key=lambda t: (-t.seen_ns, t.number)):
+        followed = [track for track in self.tracks if track.seen_ns >= seen_since_ns]
+        for track in sorted(followed, key=lambda t: (-t.seen_ns, t.number)):
             box_4 = track.box_at(time_ns)
             hidden = bool(boxes) and float(iou(box_4[None], np.stack(boxes)).max()) > 0.6
             if not hidden:

@@ -87,12 +87,22 @@ def test_somebody_who_stands_still_is_kept_and_cut_after_half_a_minute(detector,
     assert looks[cut[1]].ended == [looks[0].seen[0].name] and looks[cut[1]].seen[0].name != looks[0].seen[0].name
 
 
-def test_between_detections_only_the_pose_network_runs(detector, pose_network, passage):
+@pytest.mark.parametrize(
+    ("moves_from", "looks"),
+    [
+        (99, 3),  # the first three pictures: then the one person followed explains all that moves
+        (5, 3 + 2),  # something moves elsewhere: numbers 6 and 9, too
+    ],
+)
+def test_the_detector_looks_for_what_nobody_followed_explains(detector, pose_network, passage, moves_from, looks):
     counted = Counted(detector), Counted(pose_network)
     scene = CameraScene(*counted)
-    for time_ns, image in passage[12:24]:
-        scene.look(image, time_ns)
-    assert counted[0].calls == 3 + 3  # the first three pictures, then numbers 3, 6 and 9
+    for n, (time_ns, image) in enumerate(passage[12:24]):
+        picture = image.copy()
+        if n >= moves_from:
+            picture[:40, 10 * n : 10 * n + 30] = 255
+        scene.look(picture, time_ns)
+    assert counted[0].calls == looks
     assert counted[1].calls == 12  # one person
 
 

@@ -109,8 +109,8 @@ def test_the_order_of_observations_changes_nothing():
 def test_crops_lead_and_leave_out_who_is_behind_somebody():
     tracker = Tracker()
     follow(tracker, [[person(100 + 10 * n), person(300 - 10 * n)] for n in range(10)])
-    assert [round(float(box_4[[0, 2]].mean())) for box_4 in tracker.crops(10 * CAMERA_STEP_NS)] == pytest.approx([200], abs=6)
-    apart = tracker.crops(14 * CAMERA_STEP_NS)
+    assert [round(float(box_4[[0, 2]].mean())) for box_4 in tracker.crops(10 * CAMERA_STEP_NS, 0)] == pytest.approx([200], abs=6)
+    apart = tracker.crops(14 * CAMERA_STEP_NS, 0)
     assert sorted(float(box_4[[0, 2]].mean()) for box_4 in apart) == pytest.approx([160, 240], abs=12)
 
 
