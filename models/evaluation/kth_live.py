@@ -33,6 +33,7 @@ from models.pose.boxes import Image
 from models.pose.detector import EfficientDetLite0
 from models.pose.scene import CameraScene
 from models.pose.sequences import CameraWindow, TrackSequence
+from models.pose.trimmed import MASK_PX
 from models.registry import WEIGHTS_DIR, load_camera_embedder
 from models.types import Float32
 
@@ -130,7 +131,7 @@ def _cached(clip: Path, cache_dir: Path | None) -> list[Observed]:
         observed = list(observations(sent(clip)))
         if kept is not None:
             kept.parent.mkdir(parents=True, exist_ok=True)
-            masks_NHW = np.stack([o.pose.mask_HW if o.pose.mask_HW is not None else np.zeros((256, 256), bool) for o in observed])
+            masks_NHW = np.stack([o.pose.mask_HW if o.pose.mask_HW is not None else np.zeros((MASK_PX, MASK_PX), bool) for o in observed])
             np.savez_compressed(
                 kept, track=[o.track for o in observed], time_ns=[o.time_ns for o in observed], box=[o.box_4 for o in observed],
                 score=[o.score for o in observed], sure=[o.sure for o in observed], crop=[o.pose.crop_23 for o in observed],

@@ -162,7 +162,7 @@ def mask_row(network: PoseNetwork, pictures: Iterable[Photograph]) -> Row:
             pose = watch.pose(network, picture.image_HW3, box_4)
             if pose.mask_HW is None:
                 continue
-            found_HW = cv2.warpAffine(pose.mask_HW.astype(np.uint8), pose.crop_23, (width, height)).astype(bool)
+            found_HW = cv2.warpAffine(pose.mask_HW.astype(np.uint8), pose.mask_23, (width, height)).astype(bool)
             groups[picture.name].append(people_pose.mask_iou(found_HW, true_HW))
             count += 1
 

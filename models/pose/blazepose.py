@@ -1,8 +1,8 @@
 """BlazePose landmark full (Bazarevsky et al. 2020): joints and mask of one person in a box.
 
 Input: float RGB 256 x 256 in 0..1, a square around the person (longer side x 1.25).  Outputs: 39 x 5 (x, y, z in crop pixels, logits of
-visibility and presence; 33 and 34 are hip centre and a point on the body's circle), a probability that a person is there, mask logits 256 x 256,
-heat maps 64 x 64 x 39, world joints.  Shape letters: J joints.
+visibility and presence; 33 and 34 are hip centre and a point on the body's circle), a probability that a person is there, mask logits 256 x 256
+(128 x 128 as `models.pose.trimmed`), heat maps 64 x 64 x 39, world joints.  Shape letters: J joints.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from models.pose.boxes import Float32, Image, square_crop
 from models.pose.litert import Graph, GraphError, LiteRtGraph
+from models.pose.trimmed import MASK_PX, trimmed
 
 SIDE_PX = 256
 MARGIN = 1.25
@@ -38,7 +39,7 @@ class Pose:
 
     keypoints_J3: (17, 3) float32, COCO-17: x, y in pixels of the picture, confidence 0..1.
     score: probability that the crop shows a person.
-    mask_HW: (256, 256) bool of the crop, or None where the network gives no mask.
+    mask_HW: bool of the crop, of any resolution, or None where the network gives no mask.
     crop_23: (2, 3) map from crop to picture pixels.
     """
 
@@ -46,6 +47,15 @@ class Pose:
     score: float
     mask_HW: NDArray[np.bool_] | None
     crop_23: NDArray[np.float64]
+
+    @property
+    def mask_23(self) -> NDArray[np.float64]:
+        """(2, 3) map from pixels of the mask to those of the picture.  Raises ValueError where there is no mask."""
+        if self.mask_HW is None:
+            raise ValueError("this pose network gives no mask")
+        scale = SIDE_PX / len(self.mask_HW)
+        shift_2 = self.crop_23[:, :2] @ np.full(2, (scale - 1) / 2)
+        return np.concatenate([self.crop_23[:, :2] * scale, (self.crop_23[:, 2] + shift_2)[:, None]], axis=1)
 
 
 class PoseNetwork(Protocol):
@@ -63,9 +73,9 @@ class BlazePose:
     name = "blazepose-full"
 
     def __init__(self, path: Path, *, num_threads: int = 1, graph: Graph | None = None) -> None:
-        """graph: the same file on another runtime (`models.pose.batched`)."""
-        self._graph = graph or LiteRtGraph(path, num_threads)
-        wanted = [(1, LANDMARKS * 5), (1, 1), (1, SIDE_PX, SIDE_PX, 1), (1, HEATMAP_CELLS, HEATMAP_CELLS, LANDMARKS)]
+        """graph: the same graph on another runtime (`models.pose.batched`)."""
+        self._graph = graph or pose_graph(path, num_threads)
+        wanted = [(1, LANDMARKS * 5), (1, 1), (1, MASK_PX, MASK_PX, 1), (1, HEATMAP_CELLS, HEATMAP_CELLS, LANDMARKS)]
         shapes = self._graph.output_shapes
         if self._graph.input_shape != (1, SIDE_PX, SIDE_PX, 3) or not set(wanted) <= set(shapes):
             raise GraphError(f"{path.name} is not a BlazePose landmark network: input {self._graph.input_shape}, outputs {shapes}")
@@ -74,8 +84,7 @@ class BlazePose:
     def pose(self, image_HW3: Image, box_4: NDArray[Any]) -> Pose:
         """Pose of the person in the box of a BGR picture."""
         crop, crop_23 = square_crop(image_HW3, box_4, SIDE_PX, MARGIN)
-        x_1HW3 = np.multiply(cv2.cvtColor(crop, cv2.COLOR_BGR2RGB)[None], np.float32(1 / 255), dtype=np.float32)
-        landmarks, score, mask, heat = self._graph(x_1HW3, self._order)
+        landmarks, score, mask, heat = self._graph(blaze_input(crop), self._order)
         joints_J5 = landmarks.reshape(LANDMARKS, 5)[list(COCO_17_OF_LANDMARKS)]
         xy_J2 = refine(joints_J5[:, :2], heat[0], COCO_17_OF_LANDMARKS)
         confidence_J = sigmoid(joints_J5[:, 3]) * sigmoid(joints_J5[:, 4])
@@ -83,6 +92,16 @@ class BlazePose:
         picture_J2 = (xy_J2 - 0.5) @ crop_23[:, :2].T + crop_23[:, 2]
         keypoints_J3 = np.concatenate([picture_J2, confidence_J[:, None]], axis=1).astype(np.float32)
         return Pose(keypoints_J3, float(np.clip(score[0, 0], 0, 1)), mask[0, :, :, 0] > 0, crop_23)
+
+
+def blaze_input(crop_HW3: Image) -> Float32:
+    """(1, H, W, 3) RGB 0..1 of a BGR crop."""
+    return np.multiply(cv2.cvtColor(crop_HW3, cv2.COLOR_BGR2RGB)[None], np.float32(1 / 255), dtype=np.float32)
+
+
+def pose_graph(path: Path, num_threads: int = 1) -> LiteRtGraph:
+    """The file as it is used here.  Raises GraphError for a file of another network."""
+    return LiteRtGraph(path, num_threads, trimmed(path.read_bytes()))
 
 
 def refine(xy_J2: Float32, heat_HWK: Float32, channels_J: Sequence[int]) -> Float32:

@@ -31,10 +31,10 @@ class GraphError(ValueError):
 
 
 class LiteRtGraph:
-    """A graph with one input, called from any thread.  `num_threads` are those of a single call."""
+    """A graph with one input, called from any thread.  `num_threads` are those of a single call; `content` is what was made of the file."""
 
-    def __init__(self, path: Path, num_threads: int = 1) -> None:
-        self.path, self._num_threads = path, num_threads
+    def __init__(self, path: Path, num_threads: int = 1, content: bytes | None = None) -> None:
+        self.path, self._num_threads, self._content = path, num_threads, content
         self._local = threading.local()
         details = self._interpreter().get_input_details()
         if len(details) != 1:
@@ -50,7 +50,8 @@ class LiteRtGraph:
             from ai_edge_litert.interpreter import Interpreter
 
             try:
-                interpreter = Interpreter(model_path=str(self.path), num_threads=self._num_threads)
+                source = {"model_path": str(self.path)} if self._content is None else {"model_content": self._content}
+                interpreter = Interpreter(**source, num_threads=self._num_threads)
                 interpreter.allocate_tensors()
             except (ValueError, RuntimeError) as error:
                 raise GraphError(f"{self.path.name} cannot be loaded: {error}") from error

@@ -108,12 +108,15 @@ class CameraScene:
         if reset:
             self._reset_ns, self._shape = time_ns, image_HW3.shape
         self._before_ns, self._last_ns = self._last_ns, time_ns
-        opened = self._gate.see(image_HW3)
-        detect = self._detector_looks(opened, time_ns)
         followed = bool(self._tracker.tracks)
+        due = self._pictures < FIRST_PICTURES or self._pictures % DETECTOR_EVERY == 0
+        # While people are followed, what moves is asked only where the answer may call the detector.
+        opened = self._gate.see(image_HW3) if due or not followed else True
+        detect = self._detector_looks(opened, due, time_ns)
         crops = self._crops(image_HW3, time_ns, detect)
+        dressed = due or len(crops) > 1  # who is alone is nobody else, and wears what he wore three pictures ago
         tracks, gone = self._tracker.step(
-            [self._observed(image_HW3, *crop) for crop in crops], time_ns, image_HW3.shape[1], image_HW3.shape[0]
+            [self._observed(image_HW3, *crop, dressed=dressed) for crop in crops], time_ns, image_HW3.shape[1], image_HW3.shape[0]
         )
         self._pictures += 1
         if followed and not self._tracker.tracks:
@@ -135,12 +138,12 @@ class CameraScene:
         too_long = time_ns - self._reset_ns >= LONGEST_NS
         return too_long or time_ns - self._last_ns > DEATH_NS or image_HW3.shape != self._shape
 
-    def _detector_looks(self, opened: bool, time_ns: int) -> bool:
+    def _detector_looks(self, opened: bool, due: bool, time_ns: int) -> bool:
         just_opened, self._open = opened and not self._open, opened
         followed = bool(self._tracker.tracks)
         if self._pictures < FIRST_PICTURES or (just_opened and not followed):
             return True
-        if self._pictures % DETECTOR_EVERY or not (opened or followed):
+        if not due or not (opened or followed):
             return False
         return self._pictures % DETECTOR_SELDOM == 0 or not self._explained(time_ns)
 
@@ -165,9 +168,9 @@ class CameraScene:
                 crops.append((box_4, False))
         return crops
 
-    def _observed(self, image_HW3: Image, box_4: Float32, detected: bool) -> Observation:
+    def _observed(self, image_HW3: Image, box_4: Float32, detected: bool, *, dressed: bool) -> Observation:
         pose = self._pose.pose(image_HW3, box_4)
-        clothes = appearance(image_HW3, pose.keypoints_J3) if pose.score > LEAST_POSE_SCORE else None
+        clothes = appearance(image_HW3, pose.keypoints_J3) if dressed and pose.score > LEAST_POSE_SCORE else None
         return Observation(pose, body_box(pose.keypoints_J3), clothes, detected)
 
 

@@ -34,8 +34,6 @@ LONGEST_GAP_NS = 400_000_000
 NEAREST_NS = 120_000_000
 LEAST_SEEN = 24
 """Of 32 moments: three quarters are more than one stride."""
-MASK_STRIDE = 2
-"""Every second pixel of the crop: a body is then still about 100 rows tall, for the 64 of a silhouette, at a quarter of the time."""
 HOP_NS = CAMERA_HOP * CAMERA_STEP_NS
 WINDOW_NS = CAMERA_WINDOW * CAMERA_STEP_NS
 
@@ -101,7 +99,7 @@ class TrackSequence:
         if self._next_ns is None:
             earliest_ns = time_ns - (CAMERA_WINDOW - LEAST_SEEN) * CAMERA_STEP_NS
             self._next_ns = -(-earliest_ns // HOP_NS) * HOP_NS
-        silhouette_HW = np.zeros(SILHOUETTE_SHAPE, bool) if pose.mask_HW is None else aligned(pose.mask_HW[::MASK_STRIDE, ::MASK_STRIDE])
+        silhouette_HW = np.zeros(SILHOUETTE_SHAPE, bool) if pose.mask_HW is None else aligned(pose.mask_HW)
         self._observed.append(_Observed(time_ns, pose.keypoints_J3, silhouette_HW, np.asarray(box_4, np.float32), score))
 
     def needed_since_ns(self) -> int | None:

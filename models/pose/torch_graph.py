@@ -28,12 +28,15 @@ _SAME = 0
 
 
 class TorchGraph(nn.Module):
-    """A graph of one input.  Raises GraphError for a file that is no TFLite graph, or uses an operation that is not known here."""
+    """A graph of one input.  Raises GraphError for a file that is no TFLite graph, or uses an operation that is not known here.
 
-    def __init__(self, path: Path, device: str = "cpu") -> None:
+    content: what was made of the file (`models.pose.trimmed`)."""
+
+    def __init__(self, path: Path, device: str = "cpu", content: bytes | None = None) -> None:
         super().__init__()
         self.path, self.device = path, device
-        content = path.read_bytes() if path.is_file() else b""
+        if content is None:
+            content = path.read_bytes() if path.is_file() else b""
         if content[4:8] != b"TFL3":
             raise GraphError(f"{path.name} is not a TFLite graph")
         try:

@@ -106,7 +106,7 @@ class KnownBoxes:
 def film(seeds: Sequence[int]) -> Filmed:
     """PASSAGES of every walker, for calibration. Raises WeightsUnavailable where the detector or the pose network is not there."""
     detector, pose = EfficientDetLite0(path_of(DETECTOR)), BlazePose(path_of(POSE))
-    return _filmed(seeds, PASSAGES, lambda seed, way: _windows(CameraScene(detector, pose), *_passage(seed, way, SITES, MOST_S)))
+    return _filmed(seeds, PASSAGES, lambda seed, way: _windows(CameraScene(detector, pose), *passage_scene(seed, way, SITES, MOST_S)))
 
 
 def film_training(seeds: Sequence[int]) -> Filmed:
@@ -115,7 +115,7 @@ def film_training(seeds: Sequence[int]) -> Filmed:
 
     def windows(seed: int, way: Way) -> Iterator[CameraWindow]:
         boxes = KnownBoxes(seed)
-        return _windows(CameraScene(boxes, pose), *_passage(seed, way, TRAINING_SITES, TRAINING_MOST_S), boxes)
+        return _windows(CameraScene(boxes, pose), *passage_scene(seed, way, TRAINING_SITES, TRAINING_MOST_S), boxes)
 
     return _filmed(seeds, TRAINING_PASSAGES, windows)
 
@@ -134,7 +134,7 @@ def _filmed(seeds: Sequence[int], passages: Sequence[Way], windows: Callable[[in
     )
 
 
-def _passage(seed: int, way: Way, sites: int, most_s: float) -> tuple[Scene, int]:
+def passage_scene(seed: int, way: Way, sites: int, most_s: float) -> tuple[Scene, int]:
     """A scene with one walker, and how many pictures it lasts."""
     day, which, take = way
     view = sample_camera(np.random.default_rng([_PLACES, seed % sites, which]))

@@ -13,10 +13,11 @@ from models.pose.blazepose import BlazePose
 from models.pose.described import DescribedDetector, DescribedPose
 from models.pose.detector import EfficientDetLite0
 from models.pose.fetch import DETECTOR, POSE, WeightsUnavailable, path_of
+from models.pose.trimmed import trimmed
 from streams import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -84,14 +85,16 @@ def pose_of(settings: Settings) -> PoseNetwork:
     """What finds joints.  Raises WeightsUnavailable, GraphError."""
     if settings.camera_pose != POSE.name:
         return TimedPose(DescribedPose(Path(settings.camera_pose)))
-    return TimedPose(BlazePose(path_of(POSE), graph=_on_gpu(settings, path_of(POSE), POSE.name)))
+    return TimedPose(BlazePose(path_of(POSE), graph=_on_gpu(settings, path_of(POSE), POSE.name, trimmed)))
 
 
-def _on_gpu(settings: Settings, path: Path, name: str) -> BatchedGraph | None:
-    """The file as a torch module on the GPU, batched over the cameras; None where LiteRT runs it on the CPU."""
+def _on_gpu(settings: Settings, path: Path, name: str, made: Callable[[bytes], bytes] = bytes) -> BatchedGraph | None:
+    """What is made of the file as a torch module on the GPU, batched over the cameras; None where LiteRT runs it on the CPU."""
     if settings.device == "cpu":
         return None
     from models.pose.batched import BatchedGraph
     from models.pose.torch_graph import TorchGraph
 
-    return BatchedGraph(TorchGraph(path, settings.device), observe=metrics.FORWARD_BATCH.labels(f"{name}-gpu").observe)
+    return BatchedGraph(
+        TorchGraph(path, settings.device, made(path.read_bytes())), observe=metrics.FORWARD_BATCH.labels(f"{name}-gpu").observe
+    )

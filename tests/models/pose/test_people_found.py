@@ -63,7 +63,7 @@ def test_street_photographs(detector, data_dir: Path):
 def test_the_mask_covers_the_person(pose_network, kth_frames):
     for frame in kth_frames(1, 1, 40):
         pose = pose_network.pose(frame.image, frame.box_4)
-        mask_HW = cv2.warpAffine(pose.mask_HW.astype(np.uint8), pose.crop_23, frame.image.shape[1::-1]).astype(bool)
+        mask_HW = cv2.warpAffine(pose.mask_HW.astype(np.uint8), pose.mask_23, frame.image.shape[1::-1]).astype(bool)
         x0, y0, x1, y1 = frame.box_4.astype(int)
         assert mask_HW[y0:y1, x0:x1].sum() >= 0.9 * mask_HW.sum()  # inside the box
         assert 0.15 <= mask_HW[y0:y1, x0:x1].mean() <= 0.8  # neither empty nor the whole box

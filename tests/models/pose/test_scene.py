@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.pose.boxes import iou
-from models.pose.scene import LONGEST_NS, CameraScene, Look
+from models.pose.scene import DETECTOR_EVERY, LONGEST_NS, CameraScene, Look
 from models.simulation.camera_view import Camera
 from models.simulation.scene import Scene
 from models.simulation.scene_actors import Passage
@@ -100,7 +100,7 @@ def test_the_detector_looks_for_what_nobody_followed_explains(detector, pose_net
     for n, (time_ns, image) in enumerate(passage[12:24]):
         picture = image.copy()
         if n >= moves_from:
-            picture[:40, 10 * n : 10 * n + 30] = 255
+            picture[:40, :40] = picture[:40, -40:] = 255 * (n // DETECTOR_EVERY % 2)
         scene.look(picture, time_ns)
     assert counted[0].calls == looks
     assert counted[1].calls == 12  # one person

@@ -14,6 +14,7 @@ from models.pose.boxes import iou
 from models.pose.detector import EfficientDetLite0
 from models.pose.litert import GraphError
 from models.pose.torch_graph import TorchGraph
+from models.pose.trimmed import trimmed
 from tests.models.pose.conftest import KthFrame, network_file
 
 KthFrames = Callable[[int, int, int], list[KthFrame]]
@@ -26,7 +27,8 @@ def frames(kth_frames: KthFrames) -> list[KthFrame]:
 
 @pytest.fixture(scope="module")
 def pose_graph() -> TorchGraph:
-    return TorchGraph(network_file(fetch.POSE))
+    path = network_file(fetch.POSE)
+    return TorchGraph(path, content=trimmed(path.read_bytes()))
 
 
 def test_poses_agree_with_litert(frames: list[KthFrame], pose_graph: TorchGraph, pose_network: BlazePose) -> None:
