@@ -85,14 +85,14 @@ class WalkTCN(nn.Module):
 
 
 class GaitTCN(nn.Module):
-    """(B, 128, 6) raw samples of walking -> (B, 64) embedding of unit length and (B,) quality in [0, 1].
+    """(B, 128, 6) raw samples of walking -> (B, 128) embedding of unit length and (B,) quality in [0, 1].
 
     The embedding is a linear discriminant of features pooled at three depths, not the output that the losses see: the last layer knows the
     placements and people it was trained on, the earlier ones hold on devices, placements and people that are new. How much that is worth
     stands in models/evaluation/EXPERIMENTS.md.
     """
 
-    WINDOW, HOP, DIM = 128, 64, 64
+    WINDOW, HOP, DIM = 128, 64, 128
     """Grid samples at 50 Hz: windows of 2.56 s every 1.28 s."""
 
     HEAD_DIM = 64
@@ -101,7 +101,7 @@ class GaitTCN(nn.Module):
     PRODUCT_DROPOUT, RATE_DROPOUT = 0.15, 0.1
     """Shares of training windows without the products and without the lengths of the angular rate: no channel may be needed."""
 
-    def __init__(self, width: int = 40) -> None:
+    def __init__(self, width: int = 48) -> None:
         super().__init__()
         self.channels = WindowChannels()
         middle, wide = 3 * width // 2, 2 * width

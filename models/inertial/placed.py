@@ -20,12 +20,12 @@ PLACES = ("pocket_front", "waist", "wrist", "foot_l")
 
 
 class PlacedGaitTCN(GaitTCN):
-    """(B, 128, 6) raw samples of walking -> (B, 64) embedding of unit length and (B,) quality in [0, 1].
+    """(B, 128, 6) raw samples of walking -> (B, 128) embedding of unit length and (B,) quality in [0, 1].
 
     Trunk, output for the losses and quality are GaitTCN's. discriminant: the K discriminants as one layer.
     """
 
-    def __init__(self, width: int = 40) -> None:
+    def __init__(self, width: int = 48) -> None:
         super().__init__(width)
         self.gate = nn.Linear(self.feature_count, len(PLACES))
         self.discriminant = nn.Linear(self.feature_count, len(PLACES) * self.DIM)
