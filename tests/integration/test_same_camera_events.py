@@ -14,9 +14,8 @@ from streams.messages import CameraFrame
 from streams.settings import Settings
 from tests.support.brokers import broker_kinds
 from tests.support.fetched import require_networks
-from tests.support.filming import film, over, undisturbed_camera
+from tests.support.filming import FilmWorker, film, over, undisturbed_camera
 from tests.support.pipeline import LocalWorker, count, ordered_ids, seen_by_a_subscriber, send, until, until_seen
-from workers.camera.worker import CameraWorker
 
 SPREAD = {topic.name: 3 for topic in topics.CO_PARTITIONED}
 OUTPUTS = [topics.CAMERA_PEOPLE.name, topics.SAMPLES_CAMERA.name, topics.WALKING_EVENTS.name]
@@ -63,11 +62,11 @@ async def test_batches_owners_deaths_and_poison_change_nothing(settings: Setting
     async def some() -> bool:
         return count(await seen_by_a_subscriber(settings, OUTPUTS)) > 0
 
-    async with LocalWorker(settings, CameraWorker(settings)) as first:
+    async with LocalWorker(settings, FilmWorker(settings)) as first:
         await send(settings, messages_of(frames[:third]), topic=topics.CAMERA_FRAMES.name)
         await send(settings, bad, topic=topics.CAMERA_FRAMES.name)
         await until(some, 60, "first outputs")
-        async with LocalWorker(settings, CameraWorker(settings)):
+        async with LocalWorker(settings, FilmWorker(settings)):
             await send(settings, messages_of(frames[third : 2 * third]), topic=topics.CAMERA_FRAMES.name)
             await first.crash()
             await send(settings, messages_of(frames[2 * third :]), topic=topics.CAMERA_FRAMES.name)
