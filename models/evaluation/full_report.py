@@ -48,7 +48,7 @@ def write_report(
     """Writes the report to `out` and the DET plots into figures/ beside it; the section of the research set, if `out` has one, stays."""
     pictures = write_det_plots(rows, out.parent / "figures")
     parts = [
-        "# Evaluation of the inertial networks",
+        "# Evaluation",
         f"Made by `{command}` on {datetime.now(UTC):%Y-%m-%d}, torch {torch.__version__}, Python {platform.python_version()}, on one core of a "
         f"shared machine; the evaluation of all rows took {sum(row['seconds'] for row in rows) / 60:.0f} minutes. Networks whose weights are not "
         "shipped were trained by the small recipe (`gaitstream train NAME --small`) on MotionSense, people 1-12, trials 7 and 8 (two of them "

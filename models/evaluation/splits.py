@@ -1,7 +1,8 @@
 """How the report divides each data set: who enrols with which recording, who probes with which other, and who is a stranger to the networks.
 
-People MotionSense 13-18 and GeoTec 12-15 trained nothing that ships. HAPT, IPOL 265 and HuGaDB trained nothing at all. Nobody is ever
-compared with a person of another set, since there the device gives the answer.
+People MotionSense 13-18 and GeoTec 12-15 trained nothing that ships. HAPT, IPOL 265 and HuGaDB trained nothing of the
+default weights; those of the research set are measured by folds (`models.evaluation.research_folds`). Nobody is ever compared with a person of
+another set, since there the device gives the answer.
 """
 
 from __future__ import annotations

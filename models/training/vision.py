@@ -28,7 +28,7 @@ from models.training.vision_data import AnyWalk, CropWalk, JointWalk, enrolment_
 from models.training.vision_feeding import feeding_of
 from models.training.vision_gaitnet import GaitNetTask
 from models.training.vision_optimisation import optimisation_of
-from models.training.vision_tasks import ContrastiveTask, DisentangleTask, PoseMapTask, SkeletonTask
+from models.training.vision_tasks import ContrastiveTask, DisentangleTask, PoseMapTask, SequenceTask
 from models.video.gaitnet import GaitNet, Stage
 from models.video.recipe import Recipe
 from models.vision_registry import BY_NAME
@@ -135,7 +135,7 @@ def train_joints(
     run = SMALL[_family(name)] if small else None
     recipe = run.recipe if run else network.recipe
     common = (feeding_of(network, small=small), training, _watched(held_out) if small else held_out, recipe.batch, device)
-    task: SkeletonTask
+    task: SequenceTask
     if isinstance(network, GaitFormer | STGCN):
         task = ContrastiveTask(network, *common, temperature=SMALL_TEMPERATURE if small else TEMPERATURE.get(name, PUBLISHED_TEMPERATURE))
     elif isinstance(network, GaitNN):

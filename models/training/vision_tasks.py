@@ -30,7 +30,7 @@ SLICE = 32
 """Clips that are embedded at once."""
 
 
-class SkeletonTask(ABC):
+class SequenceTask(ABC):
     """What all four have in common: prepared walks of training and of held-out people, and the figures of the latter."""
 
     module: nn.Module
@@ -101,7 +101,7 @@ def embed_walks(network: SkeletonNetwork, feeding: Feeding, walk_N: Sequence[Flo
     return np.stack([feature_CD[owner_C == k].mean(axis=0) for k in range(len(walk_N))]).astype(np.float32)
 
 
-class ContrastiveTask(SkeletonTask):
+class ContrastiveTask(SequenceTask):
     """GaitFormer and ST-GCN. by_track: as published without names, two views of one track are alike; else two walks of one person."""
 
     metric: Metric = "l1"
@@ -135,7 +135,7 @@ class ContrastiveTask(SkeletonTask):
         return supervised_contrastive(contrast_BK.float(), torch.from_numpy(label_B).to(self.device), self.temperature)
 
 
-class PoseMapTask(SkeletonTask):
+class PoseMapTask(SequenceTask):
     """GaitNN: softmax over the training people."""
 
     def __init__(
@@ -150,7 +150,7 @@ class PoseMapTask(SkeletonTask):
         return F.cross_entropy(logits_BP.float(), torch.from_numpy(self.person_N[chosen_B]).to(self.device))
 
 
-class DisentangleTask(SkeletonTask):
+class DisentangleTask(SequenceTask):
     """Autoencoder and head at once: their parameters are disjoint and the head's gradients end at the codes, so that one step of Adam over
     both is the published alternation on one batch. Raises ValueError where no person was seen from two views."""
 

@@ -19,6 +19,11 @@ FIGURES = {
     "erase_s_200k",
     "broker_messages_per_s",
     "walking_share",
+    "camera_frames_per_s",
+    "people_poses_per_s",
+    "camera_pipeline_to_bare_ratio",
+    "camera_latency_p50_ms",
+    "camera_latency_p99_ms",
 }
 
 

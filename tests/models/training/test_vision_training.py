@@ -30,7 +30,7 @@ from models.training.vision_data import (
 from models.training.vision_feeding import feeding_of, pieces
 from models.training.vision_gaitnet import GaitNetTask
 from models.training.vision_optimisation import optimisation_of
-from models.training.vision_tasks import ContrastiveTask, DisentangleTask, PoseMapTask, SkeletonTask
+from models.training.vision_tasks import ContrastiveTask, DisentangleTask, PoseMapTask, SequenceTask
 from models.video.gaitnet import GaitNet
 from models.video.recipe import Recipe
 
@@ -148,7 +148,7 @@ def test_recipes_set_the_rate_of_every_step() -> None:
     assert isinstance(optimizer, torch.optim.SGD)
 
 
-def falls(task: SkeletonTask | GaitNetTask, rate: float, steps: int) -> list[float]:
+def falls(task: SequenceTask | GaitNetTask, rate: float, steps: int) -> list[float]:
     """Losses over so many steps of Adam, every one on the same draw."""
     torch.manual_seed(0)
     task.module.eval()  # no dropout: the same draw must go down
@@ -163,26 +163,26 @@ def falls(task: SkeletonTask | GaitNetTask, rate: float, steps: int) -> list[flo
     return history
 
 
-def contrastive(training: list[JointWalk], held_out: list[JointWalk]) -> SkeletonTask:
+def contrastive(training: list[JointWalk], held_out: list[JointWalk]) -> SequenceTask:
     network = GaitFormer(1)
     return ContrastiveTask(network, feeding_of(network), training, held_out, 8, "cpu", temperature=0.1)
 
 
-def pose_map(training: list[JointWalk], held_out: list[JointWalk]) -> SkeletonTask:
+def pose_map(training: list[JointWalk], held_out: list[JointWalk]) -> SequenceTask:
     network = GaitNN(len(people_of(training)), legacy=True)
     feeding = feeding_of(network, small=True)
     feeding.frames = 8
     return PoseMapTask(network, feeding, training, held_out, 2, "cpu")
 
 
-def disentangled(training: list[JointWalk], held_out: list[JointWalk]) -> SkeletonTask:
+def disentangled(training: list[JointWalk], held_out: list[JointWalk]) -> SequenceTask:
     network = Disentangle(len(people_of(training)), "pose")
     return DisentangleTask(network, feeding_of(network), training, held_out, 2, "cpu")
 
 
 @pytest.mark.parametrize("build", [contrastive, pose_map, disentangled])
 def test_losses_fall_and_held_out_people_are_scored(
-    poses: list[JointWalk], build: Callable[[list[JointWalk], list[JointWalk]], SkeletonTask]
+    poses: list[JointWalk], build: Callable[[list[JointWalk], list[JointWalk]], SequenceTask]
 ) -> None:
     torch.manual_seed(0)
     training, held_out = split_walks(poses)
