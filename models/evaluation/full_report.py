@@ -13,7 +13,7 @@ import torch
 from models.evaluation import published_figures
 from models.evaluation.figures import det_plot
 from models.evaluation.markdown import percent, table
-from models.evaluation.research_section import research_section, write_section
+from models.evaluation.sections import sections
 from models.evaluation.splits import EXTRACTION, RECOGNITION
 from models.evaluation.suite import SLOW
 from models.registry import EXTRACTION as EXTRACTION_TASK
@@ -45,7 +45,7 @@ def write_report(
     out: Path,
     command: str,
 ) -> None:
-    """Writes the report to `out` and the DET plots into figures/ beside it; the section of the research set, if `out` has one, stays."""
+    """Writes the report to `out` and the DET plots into figures/ beside it; sections of other commands that `out` has stay at its end."""
     pictures = write_det_plots(rows, out.parent / "figures")
     parts = [
         "# Evaluation",
@@ -66,10 +66,10 @@ def write_report(
         "## Published figures\n\n" + published_section(rows),
         "## Networks\n\n" + networks_section(rows),
     ]
-    kept = research_section(out)
-    out.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    if kept:
-        write_section(out, kept)
+    report = "\n\n".join(parts)
+    before = sections(out.read_text(encoding="utf-8")) if out.exists() else {}
+    kept = [text for heading, text in before.items() if heading not in sections(report)]
+    out.write_text("\n\n".join([report, *kept]) + "\n", encoding="utf-8")
 
 
 TARGETS: tuple[tuple[str, str, str, str, float], ...] = (

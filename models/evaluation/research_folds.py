@@ -27,8 +27,8 @@ from models.evaluation.embedded import probe_vectors, templates
 from models.evaluation.labelled import embed_windows, labelled_windows
 from models.evaluation.markdown import percent, table
 from models.evaluation.report import Figure, over_people
-from models.evaluation.research_section import HEADING, write_section
 from models.evaluation.scores import identification_rate
+from models.evaluation.sections import HEADING, write_section
 from models.evaluation.splits import Divide, by_halves, by_session
 from models.evaluation.verification import Pairs, embedded_scores, verification_of_scores
 from models.inertial.networks import GaitTCN

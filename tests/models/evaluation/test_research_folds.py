@@ -10,7 +10,7 @@ import numpy as np
 from models.data.recordings import Recording
 from models.evaluation import research_folds
 from models.evaluation.research_folds import FOLDS, Scored, folds_of, known_to_trunk
-from models.evaluation.research_section import HEADING, research_section, write_section
+from models.evaluation.sections import HEADING, sections, write_section
 from models.evaluation.splits import RECOGNITION
 from models.evaluation.suite import Suite
 
@@ -57,14 +57,14 @@ def test_the_section_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
     report.write_text(f"# Report\n\nfigures\n\n{HEADING}\n\nold\n\n## Networks\n\nlist\n")
     for _ in range(2):
         write_section(report, f"{HEADING}\n\nnew\n")
-    assert research_section(report) == f"{HEADING}\n\nnew"
+    assert sections(report.read_text())[HEADING] == f"{HEADING}\n\nnew"
     assert report.read_text() == f"# Report\n\nfigures\n\n{HEADING}\n\nnew\n\n## Networks\n\nlist\n"
 
 
 def test_the_section_goes_to_the_end_of_a_report_without_one(tmp_path: Path) -> None:
     report = tmp_path / "REPORT.md"
     report.write_text("# Report\n\nfigures\n")
-    assert research_section(report) == ""
+    assert HEADING not in sections(report.read_text())
     write_section(report, f"{HEADING}\n\nnew")
     assert report.read_text() == f"# Report\n\nfigures\n\n{HEADING}\n\nnew\n"
 

@@ -1,4 +1,4 @@
-"""The section of the report on the research set, which its own command writes (models.evaluation.research_folds)."""
+"""Sections of the report that other commands write, or people: they stay where it is made anew."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from pathlib import Path
 HEADING = "## Research set, by folds over people"
 
 
-def research_section(report: Path) -> str:
-    """The section with its heading, empty if the report has none (or is not there)."""
-    content = report.read_text(encoding="utf-8") if report.exists() else ""
-    _, heading, rest = content.partition(HEADING)
-    return (heading + rest.partition("\n## ")[0]).strip()
+def sections(content: str) -> dict[str, str]:
+    """The sections of a report by heading, in order, each with its heading; what stands before the first one is left out."""
+    parts = ["## " + part.strip() for part in f"\n{content}".split("\n## ")[1:]]
+    return {part.partition("\n")[0]: part for part in parts}
 
 
 def write_section(report: Path, text: str) -> None:
