@@ -114,9 +114,8 @@ class CameraScene:
         opened = self._gate.see(image_HW3) if due or not followed else True
         detect = self._detector_looks(opened, due, time_ns)
         crops = self._crops(image_HW3, time_ns, detect)
-        dressed = due or len(crops) > 1  # who is alone is nobody else, and wears what he wore three pictures ago
         tracks, gone = self._tracker.step(
-            [self._observed(image_HW3, *crop, dressed=dressed) for crop in crops], time_ns, image_HW3.shape[1], image_HW3.shape[0]
+            [self._observed(image_HW3, *crop) for crop in crops], time_ns, image_HW3.shape[1], image_HW3.shape[0]
         )
         self._pictures += 1
         if followed and not self._tracker.tracks:
@@ -168,9 +167,9 @@ class CameraScene:
                 crops.append((box_4, False))
         return crops
 
-    def _observed(self, image_HW3: Image, box_4: Float32, detected: bool, *, dressed: bool) -> Observation:
+    def _observed(self, image_HW3: Image, box_4: Float32, detected: bool) -> Observation:
         pose = self._pose.pose(image_HW3, box_4)
-        clothes = appearance(image_HW3, pose.keypoints_J3) if dressed and pose.score > LEAST_POSE_SCORE else None
+        clothes = appearance(image_HW3, pose.keypoints_J3) if pose.score > LEAST_POSE_SCORE else None
         return Observation(pose, body_box(pose.keypoints_J3), clothes, detected)
 
 
