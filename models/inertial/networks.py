@@ -85,14 +85,14 @@ class WalkTCN(nn.Module):
 
 
 class GaitTCN(nn.Module):
-    """(B, 128, 6) raw samples of walking -> (B, 128) embedding of unit length and (B,) quality in [0, 1].
+    """(B, 128, 6) raw samples of walking -> (B, 80) embedding of unit length and (B,) quality in [0, 1].
 
     The embedding is a linear discriminant of features pooled at three depths, not the output that the losses see: the last layer knows the
     placements and people it was trained on, the earlier ones hold on devices, placements and people that are new. How much that is worth
     stands in models/evaluation/EXPERIMENTS.md.
     """
 
-    WINDOW, HOP, DIM = 128, 64, 128
+    WINDOW, HOP, DIM = 128, 64, 80
     """Grid samples at 50 Hz: windows of 2.56 s every 1.28 s."""
 
     HEAD_DIM = 64

@@ -17,7 +17,7 @@ from models.types import Float32
 TEMPLATES_PER_PERSON = 4
 
 
-DIM = 128
+DIM = 80
 """Of the default embedding (models.inertial.networks.GaitTCN.DIM, which would load torch)."""
 
 
