@@ -26,8 +26,6 @@ LONGEST_NS = 30_000_000_000
 """At least this often everything begins anew, so that a restart reads no more than half a minute of pictures."""
 LEAST_STEP_NS = CAMERA_STEP_NS * 6 // 10
 """Pictures that follow sooner are not needed: a camera of 25 Hz gives every second one."""
-FIRST_PICTURES = 3
-"""After a reset the gate has not learned yet, and people may stand in the picture: the detector looks in any case."""
 DETECTOR_EVERY, DETECTOR_SELDOM = 3, 24
 """Pictures between its looks: while something moves that nobody followed explains, and otherwise. Who stands still is found at the seldom
 looks, two seconds apart. Where the detector takes twice the time of a pose it would cost a third of everything if it looked every third time."""
@@ -109,7 +107,7 @@ class CameraScene:
             self._reset_ns, self._shape = time_ns, image_HW3.shape
         self._before_ns, self._last_ns = self._last_ns, time_ns
         followed = bool(self._tracker.tracks)
-        due = self._pictures < FIRST_PICTURES or self._pictures % DETECTOR_EVERY == 0
+        due = self._pictures % DETECTOR_EVERY == 0
         # While people are followed, what moves is asked only where the answer may call the detector.
         opened = self._gate.see(image_HW3) if due or not followed else True
         detect = self._detector_looks(opened, due, time_ns)
@@ -140,7 +138,7 @@ class CameraScene:
     def _detector_looks(self, opened: bool, due: bool, time_ns: int) -> bool:
         just_opened, self._open = opened and not self._open, opened
         followed = bool(self._tracker.tracks)
-        if self._pictures < FIRST_PICTURES or (just_opened and not followed):
+        if just_opened and not followed:
             return True
         if not due or not (opened or followed):
             return False
