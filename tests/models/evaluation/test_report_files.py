@@ -59,11 +59,11 @@ def test_the_suite_trains_caches_and_reports(data_dir: Path, tmp_path: Path, mon
     again = Suite(data_dir, tmp_path / "cache", said.append).rows(names)
     assert json.dumps(again) == json.dumps(rows)  # all of it from the cache (as text: NaN is not equal to itself)
     assert said == []
-    (tmp_path / "REPORT.md").write_text("# Evaluation\n\nold\n\n## Networks\n\nold\n\n## Cameras\n\n### By hand\n\nfigures\n")
+    (tmp_path / "REPORT.md").write_text("# Evaluation\n\noutdated\n\n## Networks\n\noutdated\n\n## Cameras\n\n### By hand\n\nfigures\n")
     write_report(rows, {}, {}, {}, tmp_path / "REPORT.md", "gaitstream evaluate --all")
     page = (tmp_path / "REPORT.md").read_text()
     assert page.endswith("## Cameras\n\n### By hand\n\nfigures\n")  # sections of other commands stay
-    assert "old" not in page
+    assert "outdated" not in page
     assert "`gaitstream evaluate --all`" in page
     assert page.count("| whugait-fourier |") == 1
     assert (tmp_path / "figures" / "det-motionsense.png").read_bytes().startswith(PNG)
