@@ -62,11 +62,6 @@ class MotionGate:
             outside_HW[y0:y1, x0:x1] = False
         return float(outside_HW.mean()) >= LEAST_SHARE
 
-    def foreground(self, width_px: int, height_px: int) -> NDArray[np.bool_]:
-        """(height_px, width_px) what moves in the last picture, scaled to that size."""
-        small = self._moving_HW.astype(np.uint8)
-        return cv2.resize(small, (width_px, height_px), interpolation=cv2.INTER_NEAREST).astype(bool)
-
     def people(self) -> Detections:
         """Upright moving blobs of the last picture: what is left without a detector network.  Scores are the filled shares of the boxes."""
         closed = cv2.morphologyEx(self._moving_HW.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((9, 5), np.uint8))
