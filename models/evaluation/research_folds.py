@@ -28,7 +28,7 @@ from models.evaluation.labelled import embed_windows, labelled_windows
 from models.evaluation.markdown import percent, table
 from models.evaluation.report import Figure, over_people
 from models.evaluation.scores import identification_rate
-from models.evaluation.sections import HEADING, write_section
+from models.evaluation.sections import write_section
 from models.evaluation.splits import Divide, by_halves, by_session
 from models.evaluation.verification import Pairs, embedded_scores, verification_of_scores
 from models.inertial.networks import GaitTCN
@@ -39,6 +39,8 @@ from models.training.train import embed_with
 from models.training.trunk import on_trunk
 
 NAME = "gait-tcn-research"
+HEADING = "## Research set, by folds over people"
+"""Of its section in the report."""
 FILES = ("motionsense", "geotec_spsw", "hapt", "ipol265_footL")
 FOLDS = 3
 WALKERS = 100

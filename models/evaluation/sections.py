@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-HEADING = "## Research set, by folds over people"
-
 
 def sections(content: str) -> dict[str, str]:
     """The sections of a report by heading, in order, each with its heading; what stands before the first one is left out."""
@@ -14,9 +12,9 @@ def sections(content: str) -> dict[str, str]:
 
 
 def write_section(report: Path, text: str) -> None:
-    """Puts the section in the place of an earlier one, else at the end of the report."""
+    """Puts a section, which begins with its heading, in the place of an earlier one, else at the end of the report."""
     content = report.read_text(encoding="utf-8") if report.exists() else ""
-    before, _, rest = content.partition(HEADING)
+    before, _, rest = content.partition(text.strip().partition("\n")[0])
     _, mark, after = rest.partition("\n## ")
     following = f"\n{mark}{after}" if mark else "\n"
     report.write_text(f"{before.rstrip()}\n\n{text.strip()}{following}".lstrip(), encoding="utf-8")

@@ -151,7 +151,7 @@ def _field_decoder(field: dataclasses.Field[Any], newest: type, flexible: bool, 
             short = _int16 if kind == "string" else _int32
             inner = _sized(short if legacy_text or not flexible else _compact_length, kind == "string", optional and not is_array)
         else:
-            raise NotImplementedError(f"kafka type {kind} of {field.name}")
+            raise TypeError(f"no request that the broker answers has the Kafka type {kind}, found in {field.name}")
     return _array(array_length, inner) if is_array else inner
 
 

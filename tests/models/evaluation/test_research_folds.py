@@ -9,8 +9,8 @@ import numpy as np
 
 from models.data.recordings import Recording
 from models.evaluation import research_folds
-from models.evaluation.research_folds import FOLDS, Scored, folds_of, known_to_trunk
-from models.evaluation.sections import HEADING, sections, write_section
+from models.evaluation.research_folds import FOLDS, HEADING, Scored, folds_of, known_to_trunk
+from models.evaluation.sections import sections, write_section
 from models.evaluation.splits import RECOGNITION
 from models.evaluation.suite import Suite
 
