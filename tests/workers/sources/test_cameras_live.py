@@ -109,7 +109,11 @@ async def test_a_clock_that_is_set_begins_a_session(settings: Settings, publishe
     for session in sessions:
         own = [frame for frame in frames if frame.session == session]
         assert [frame.seq for frame in own] == list(range(len(own)))
-        assert own[0].time_ns == int(session)
+        # The newest picture wins: on a busy machine the one that began the session may have been replaced before it was sent.
+        assert all(a < b for a, b in pairwise([int(session) - 1, *(frame.time_ns for frame in own)]))
+    assert int(sessions[0]) - int(sessions[1]) > 3000 * 10**9, "named by the clock that was set"
+    if not push.camera.newest.replaced:
+        assert all(any(frame.time_ns == int(session) for frame in frames) for session in sessions)
 
 
 def test_the_newest_picture_wins():
