@@ -159,10 +159,11 @@ def train_gaitnet(
     device: str = "cpu",
     seed: int = 0,
     accumulate: int = 1,
+    steps: int = 0,
 ) -> VisionRun:
     """Trains GaitNet through its stages, each from the weights that the one before kept; a third of each file's people is held out.
 
-    accumulate: the published batch is divided into so many. Raises ValueError where the walks do not suffice.
+    accumulate: the published batch is divided into so many.  steps: as of `train_joints`. Raises ValueError where the walks do not suffice.
     """
     began_s = time.process_time()
     training, held_out = split_walks(walks)
@@ -175,7 +176,7 @@ def train_gaitnet(
         run = SMALL_STAGES[stage] if small else None
         recipe = run.recipe if run else GaitNet.stages[stage]
         task = GaitNetTask(network, stage, training, _watched(held_out) if small else held_out, max(1, recipe.batch // accumulate), device)
-        options = _options(f"gaitnet-{stage}", recipe, run.steps if run else task.steps, device, seed)
+        options = _options(f"gaitnet-{stage}", recipe, steps or (run.steps if run else task.steps), device, seed)
         optimisation = optimisation_of(recipe, partial(_groups, stage=stage, rate=recipe.learning_rate), accumulate=accumulate)
         rows, kept = fit(task, options, out_dir / stage, optimisation=optimisation)
         history += [{"stage": stage, **row} for row in rows]

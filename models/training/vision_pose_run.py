@@ -51,9 +51,10 @@ def train_pose(
     device: str = "cpu",
     seed: int = 0,
     accumulate: int = 1,
+    steps: int = 0,
 ) -> VisionRun:
-    """Trains `human-pose-ir` or `human-pose-resnet152`. accumulate: the published batch is divided into so many. Raises KeyError for another
-    name, ValueError where no picture shows a joint."""
+    """Trains `human-pose-ir` or `human-pose-resnet152`. accumulate: the published batch is divided into so many.  steps: of every epoch, 0 for a
+    pass over the pictures or what the small recipe says. Raises KeyError for another name, ValueError where no picture shows a joint."""
     began_s = time.process_time()
     torch.manual_seed(seed)
     network = built(name, 0, small)
@@ -64,7 +65,7 @@ def train_pose(
     task = PoseTask(network, training, held_out, max(1, recipe.batch // accumulate), device, target)
     epochs = recipe.epochs or 1
     options = TrainOptions(
-        f"{name}-{target}", (), device=device, seed=seed, epochs=epochs, steps=run.steps if run else task.steps,
+        f"{name}-{target}", (), device=device, seed=seed, epochs=epochs, steps=steps or (run.steps if run else task.steps),
         batch=recipe.batch, learning_rate=recipe.learning_rate, patience=epochs,
     )  # fmt: skip
     history, kept = fit(task, options, out_dir, optimisation=optimisation_of(recipe, accumulate=accumulate))

@@ -98,9 +98,10 @@ def train_files(
     device: str = "cpu",
     seed: int = 0,
     accumulate: int = 1,
+    steps: int = 0,
 ) -> VisionRun:
     """Trains on files and simulated walkers. stages: of gaitnet.  target: of pose networks.  start: a run whose weights are taken where names
-    and shapes are the same.  accumulate: batches that make a step.
+    and shapes are the same.  accumulate: batches that make a step.  steps: of every epoch, 0 for a pass over the data or what the small recipe says.
 
     Raises RecordingError for an unknown name or an unusable file, ValueError where the walks do not suffice.
     """
@@ -110,11 +111,15 @@ def train_files(
         raise RecordingError(f"{name}: nothing to train on; name files" + ("" if BY_NAME[name].task == "pose" else " or simulated walkers"))
     walks = Walks(files, videos, most_people, simulated, out_dir.parent / "walkers")
     if BY_NAME[name].task == "pose":
-        return train_pose(name, walks.pictures(), out_dir, target=target, small=small, device=device, seed=seed, accumulate=accumulate)
+        return train_pose(
+            name, walks.pictures(), out_dir, target=target, small=small, device=device, seed=seed, accumulate=accumulate, steps=steps
+        )
     if name == "gaitnet":
-        return train_gaitnet(walks.crops(), out_dir, small=small, stages=stages, device=device, seed=seed, accumulate=accumulate)
+        return train_gaitnet(
+            walks.crops(), out_dir, small=small, stages=stages, device=device, seed=seed, accumulate=accumulate, steps=steps
+        )
     weights = None if start is None else load_run(start).network.state_dict()
-    return train_joints(name, walks.joints(), out_dir, small=small, device=device, seed=seed, start=weights)
+    return train_joints(name, walks.joints(), out_dir, small=small, device=device, seed=seed, start=weights, steps=steps)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     train.add_argument(
         "--accumulate", type=int, default=1, help="batches that make a step, where the published one does not fit into memory"
     )
+    train.add_argument("--steps", type=int, default=0, help="steps of every epoch, in place of the recipe's")
     evaluate.add_argument("run", type=Path)
     for command in (evaluate, table):
         command.add_argument("--figures", type=Path, help="folder for pictures")
@@ -160,7 +166,7 @@ def _train(options: argparse.Namespace, arguments: Sequence[str] | None) -> Visi
     run = train_files(
         options.name, options.files, options.out, videos=options.videos, most_people=options.most_people, simulated=options.simulated,
         small=options.small, stages=options.stages, target=options.target, start=options.start, device=options.device, seed=options.seed,
-        accumulate=options.accumulate,
+        accumulate=options.accumulate, steps=options.steps,
     )  # fmt: skip
     words = sys.argv[1:] if arguments is None else arguments
     (options.out / COMMAND).write_text(f"python -m models.training.vision_run {shlex.join(words)}\n", encoding="utf-8")
