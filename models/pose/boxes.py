@@ -39,7 +39,7 @@ class Detections:
 def iou(a_N4: NDArray[Any], b_M4: NDArray[Any]) -> Float32:
     """(N, M) intersection over union."""
     a, b = np.asarray(a_N4, np.float32)[:, None], np.asarray(b_M4, np.float32)[None]
-    size = np.clip(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None)
+    size = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0)
     inside = size[..., 0] * size[..., 1]
     area_a = (a[..., 2] - a[..., 0]) * (a[..., 3] - a[..., 1])
     area_b = (b[..., 2] - b[..., 0]) * (b[..., 3] - b[..., 1])
@@ -63,7 +63,8 @@ def suppress(boxes_N4: Float32, scores_N: Float32, most_iou: float = 0.5, most: 
 
 def clip(boxes_N4: Float32, width_px: int, height_px: int) -> Float32:
     """Boxes cut at the border of the picture."""
-    return np.clip(boxes_N4, 0, np.array([width_px, height_px, width_px, height_px], np.float32)).astype(np.float32)
+    corner_4 = np.array([width_px, height_px, width_px, height_px], np.float32)
+    return np.minimum(np.maximum(boxes_N4, 0), corner_4).astype(np.float32)
 
 
 def letterbox(image_HW3: Image, side_w: int, side_h: int, padding: int = 0) -> tuple[Image, float]:

@@ -51,16 +51,16 @@ class MotionGate:
         self._moving_HW = foreground.astype(bool)
         self.frames += 1
         # MOG2 takes the whole first picture for background: whether people stand in it, only a detector can tell.
-        return self.frames == 1 or float(self._moving_HW.mean()) >= LEAST_SHARE
+        return self.frames == 1 or _enough(self._moving_HW)
 
     def moves_outside(self, boxes_N4: Float32) -> bool:
         """Whether enough moves in the last picture, boxes (N, 4) in its pixels and what is near them left out."""
         outside_HW = self._moving_HW.copy()
         margin_N = MARGIN_SHARE * (boxes_N4[:, 3] - boxes_N4[:, 1])
         grown_N4 = (boxes_N4 + margin_N[:, None] * np.array([-1, -1, 1, 1])) * self._scale
-        for x0, y0, x1, y1 in np.clip(np.rint(grown_N4), 0, None).astype(int):
+        for x0, y0, x1, y1 in np.maximum(np.rint(grown_N4), 0).astype(int).tolist():
             outside_HW[y0:y1, x0:x1] = False
-        return float(outside_HW.mean()) >= LEAST_SHARE
+        return _enough(outside_HW)
 
     def people(self) -> Detections:
         """Upright moving blobs of the last picture: what is left without a detector network.  Scores are the filled shares of the boxes."""
@@ -76,3 +76,7 @@ class MotionGate:
         order = np.argsort(-np.array(scores), kind="stable")
         scaled_N4 = (np.array(boxes, np.float32) / np.float32(self._scale))[order]
         return Detections(scaled_N4, np.array(scores, np.float32)[order])
+
+
+def _enough(moving_HW: NDArray[np.bool_]) -> bool:
+    return int(np.count_nonzero(moving_HW)) >= LEAST_SHARE * moving_HW.size

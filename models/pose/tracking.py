@@ -10,6 +10,7 @@ Shape letters: J 17 joints of COCO.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,7 +43,7 @@ POSITION_GAIN, VELOCITY_GAIN = 0.7, 0.25
 REACH, REACH_PER_S, FIRST_REACH = 0.12, 1.0, 0.35
 """Farthest distance of a found person from the prediction in body heights, its growth while unseen, and the distance while the velocity is
 unknown. Where people overlap, the network may give a pose made of both, which lies farther from either."""
-MOST_SIZE_RATIO = 1.7
+MOST_SIZE_LOG_RATIO = math.log(1.7)
 WEIGHT_DISTANCE, WEIGHT_OVERLAP, WEIGHT_SIZE, WEIGHT_CLOTHES, WEIGHT_UNSEEN_PER_S = 1.0, 0.4, 0.5, 1.2, 0.3
 MOST_COST = 0.9
 """Without the part for being unseen. Over a crossing of simulated people a right assignment costs about .3, a pose made of two people 1 to 1.4."""
@@ -67,7 +68,7 @@ class Observation:
     @cached_property
     def place_2(self) -> NDArray[np.float64]:
         """Mean of shoulders and hips, pixels."""
-        return self.pose.keypoints_J3[TRUNK, :2].mean(axis=0).astype(np.float64)
+        return np.asarray(self.pose.keypoints_J3[TRUNK, :2].sum(axis=0) / len(TRUNK), np.float64)
 
     @property
     def height_px(self) -> float:
@@ -94,7 +95,7 @@ class Track:
     def box_at(self, time_ns: int) -> Float32:
         """The last box, moved to where the person should be."""
         shift_2 = self._place_at(time_ns) - self.observation.place_2
-        return (self.observation.box_4 + np.concatenate([shift_2, shift_2])).astype(np.float32)
+        return (self.observation.box_4.reshape(2, 2) + shift_2).astype(np.float32).ravel()
 
     def _place_at(self, time_ns: int) -> NDArray[np.float64]:
         return self.place_2 + self.velocity_2 * ((time_ns - self.seen_ns) / 1e9)
@@ -102,10 +103,10 @@ class Track:
     def cost(self, observation: Observation, overlap: float, time_ns: int) -> float:
         """Of taking an observation for this person; infinite where it cannot be."""
         unseen_s = (time_ns - self.seen_ns) / 1e9
-        apart = float(np.linalg.norm(observation.place_2 - self._place_at(time_ns))) / self.height_px
-        ratio = abs(float(np.log(observation.height_px / self.height_px)))
+        apart = math.hypot(*(observation.place_2 - self._place_at(time_ns)).tolist()) / self.height_px
+        ratio = abs(math.log(observation.height_px / self.height_px))
         reach = REACH + REACH_PER_S * unseen_s if self.pictures > 1 else FIRST_REACH
-        if apart > reach or ratio > np.log(MOST_SIZE_RATIO):
+        if apart > reach or ratio > MOST_SIZE_LOG_RATIO:
             return float("inf")
         clothes = distance(self.clothes, observation.clothes)
         unlike = WEIGHT_DISTANCE * apart + WEIGHT_OVERLAP * (1.0 - overlap) + WEIGHT_SIZE * ratio + WEIGHT_CLOTHES * clothes
@@ -182,14 +183,15 @@ class Tracker:
 
 def body_box(keypoints_J3: Float32) -> Float32:
     """(4,) box around a body from its joints, which end at eyes and ankles.  It may reach out of the picture."""
-    low_2, high_2 = keypoints_J3[:, :2].min(axis=0), keypoints_J3[:, :2].max(axis=0)
-    height = max(float(high_2[1] - low_2[1]), 1.0)
-    margin_4 = np.array([-SIDE_SHARE, -HEAD_SHARE, SIDE_SHARE, FOOT_SHARE]) * height
-    return (np.concatenate([low_2, high_2]) + margin_4).astype(np.float32)
+    (x0, y0), (x1, y1) = keypoints_J3[:, :2].min(axis=0).tolist(), keypoints_J3[:, :2].max(axis=0).tolist()
+    height = max(y1 - y0, 1.0)
+    return np.array([x0 - SIDE_SHARE * height, y0 - HEAD_SHARE * height, x1 + SIDE_SHARE * height, y1 + FOOT_SHARE * height], np.float32)
 
 
 def without_duplicates(observations: Sequence[Observation]) -> list[Observation]:
     """Of poses of the same person the best stays: the one from a detector, then the surer one, then the first."""
+    if len(observations) < 2:
+        return list(observations)
     order = sorted(range(len(observations)), key=lambda n: (-round(observations[n].pose.score, 2), not observations[n].detected, n))
     kept: list[int] = []
     for n in order:

@@ -26,11 +26,13 @@ def aligned(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
         raise ValueError(f"a mask must be (H, W), got {mask_HW.shape}")
     height, width = SILHOUETTE_SHAPE
     out = np.zeros(SILHOUETTE_SHAPE, bool)
-    if int(mask_HW.sum()) < LEAST_PIXELS:
+    mask_HW8 = np.ascontiguousarray(mask_HW).view(np.uint8)
+    left, top, w, h = cv2.boundingRect(mask_HW8)
+    if w * h < LEAST_PIXELS:
         return out
-    _, label_HW, stats, _ = cv2.connectedComponentsWithStats(mask_HW.astype(np.uint8), connectivity=8)
+    _, label_HW, stats, _ = cv2.connectedComponentsWithStats(mask_HW8[top : top + h, left : left + w], connectivity=8)
     largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
-    left, top, w, h, area = (int(value) for value in stats[largest])
+    left, top, w, h, area = stats[largest].tolist()
     if area < LEAST_PIXELS or h < LEAST_HEIGHT_PX:
         return out
     part = (label_HW[top : top + h, left : left + w] == largest).astype(np.float32)
@@ -38,9 +40,10 @@ def aligned(mask_HW: NDArray[np.bool_]) -> NDArray[np.bool_]:
     shrinking = h > height
     scaled = cv2.resize(part, (scaled_w, height), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR) > 0.5
     column_W = scaled.sum(axis=0)
-    if not column_W.any():
+    pixels = int(column_W.sum())
+    if not pixels:
         return out
-    middle = round(float((column_W * np.arange(scaled_w)).sum() / column_W.sum()))
+    middle = round(float(column_W @ np.arange(scaled_w)) / pixels)
     begin = middle - width // 2
     source = slice(max(0, begin), min(scaled_w, begin + width))
     out[:, source.start - begin : source.stop - begin] = scaled[:, source]

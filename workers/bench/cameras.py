@@ -1,4 +1,4 @@
-"""Cameras under measurement: a film rendered once, the backlog of six cameras, the same networks alone, and latency live.
+"""Cameras under measurement: a film rendered once, shown by six cameras as a backlog and live.
 
 The film shows two cameras of 640 x 360 at 12.5 pictures a second, passed by two people at a time; between two passages nobody is there,
 as in front of a real camera.  Six cameras show it, each from another moment on.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Barrier
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import msgpack
@@ -26,17 +24,16 @@ from streams.clients import consumer_of, producer_of, read_partitions
 from streams.errors import Unavailable
 from streams.messages import CameraFrame, IdentityEvent, PeopleSeen
 from streams.settings import Settings
+from workers.bench.camera_backlog import Backlog, run_backlog
 from workers.bench.processes import Process
-from workers.camera.networks import detector_of, pose_of
-from workers.camera.picture import picture_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from aiokafka import ConsumerRecord
 
-    from workers.bench.processes import Samples, Worker
+    from workers.bench.processes import Worker
 
 CAMERAS = 6
 PEOPLE = 4
@@ -45,8 +42,6 @@ FILMS = 2
 FILM_S = 2 * SLOT_S
 LIVE_S = 20
 WARM_UP_S = 6
-MOST_BARE_CALLS = 60
-STALLED_AFTER_S = 120.0
 FILE = "film.msgpack"
 
 Film = list[list[tuple[int, bytes]]]
@@ -57,11 +52,7 @@ Film = list[list[tuple[int, bytes]]]
 class CameraFigures:
     """See `gaitstream bench`."""
 
-    frames: int
-    cpu_s: float
-    poses: int
-    detections: int
-    bare_s: float
+    backlog: Backlog
     rss_mb: float
     people_per_frame: float
     p50_ms: float
@@ -97,69 +88,21 @@ def shown(film: Film, camera: int, start_ns: int, seconds: float) -> Iterator[Ca
         at_ns = start_ns + round(n * 1e9 / CAMERA_RATE_HZ)
 
 
+def cameras_of(film: Film, start_ns: int, seconds: float) -> list[tuple[CameraFrame, ...]]:
+    """All pictures of the cameras: at each moment one of every camera."""
+    return list(zip(*(shown(film, camera, start_ns, seconds) for camera in range(CAMERAS)), strict=True))
+
+
 async def run_cameras(settings: Settings, worker: Worker, folder: Path, seconds: int) -> CameraFigures:
-    """Backlog, bare networks, live.  Raises Unavailable when nothing can be measured."""
+    """Backlog beside bare networks, then live.  Raises Unavailable when nothing can be measured."""
     film = await asyncio.to_thread(render)
     (folder / FILE).write_bytes(msgpack.packb(film))
-    before = await worker.metrics()
-    worker.freeze()
-    frames = await _publish_backlog(settings, film, seconds)
-    cpu_s = worker.cpu_s()
-    worker.thaw()
-    after = await worker.until("gaitstream_messages_total", topics.CAMERA_FRAMES.name, frames, STALLED_AFTER_S)
-    cpu_s = worker.cpu_s() - cpu_s
+    backlog = await run_backlog(settings, worker, cameras_of(film, time.time_ns() - seconds * 1_000_000_000, seconds))
     rss_mb = worker.peak_rss_mb()
-    detections, poses = (_calls(before, after, name) for name in (settings.camera_detector, settings.camera_pose))
-    decoded = round(after.get(("gaitstream_camera_frame_seconds_count", "decode"), 0.0))
-    bare_s = await asyncio.to_thread(_bare_s, settings, film, decoded, detections, poses)
     people = await _people_per_frame(settings)
     latencies_ms = await _live(settings, folder)
     p50, p99 = np.percentile(latencies_ms, [50, 99])
-    return CameraFigures(frames, cpu_s, poses, detections, bare_s, rss_mb, people, float(p50), float(p99), len(latencies_ms))
-
-
-def _calls(before: Samples, after: Samples, network: str) -> int:
-    key = ("gaitstream_forward_batch_sum", network)
-    return int(after.get(key, 0.0) - before.get(key, 0.0))
-
-
-async def _publish_backlog(settings: Settings, film: Film, seconds: int) -> int:
-    start_ns = time.time_ns() - seconds * 1_000_000_000
-    producer = producer_of(settings)
-    await producer.start()
-    sent: list[Awaitable[object]] = []
-    try:
-        for frames in zip(*(shown(film, camera, start_ns, seconds) for camera in range(CAMERAS)), strict=True):
-            sent += [await producer.send(topics.CAMERA_FRAMES.name, f.to_bytes(), key=f.camera_id.encode()) for f in frames]
-        await asyncio.gather(*sent)
-    finally:
-        await producer.stop()
-    return len(sent)
-
-
-def _bare_s(settings: Settings, film: Film, decodes: int, detections: int, poses: int) -> float:
-    """CPU seconds of as many decodings and network calls as the worker made, in as many threads: side by side they share caches and memory."""
-    cv2.setNumThreads(1)
-    frames = list(shown(film, 0, 0, FILM_S))[::4][:MOST_BARE_CALLS]
-    images = [picture_of(frame, None) for frame in frames]
-    box = np.array([280.0, 90.0, 360.0, 300.0], np.float32)
-    pose, detector = pose_of(settings), detector_of(settings)
-    threads = settings.camera_threads
-    together = Barrier(threads)
-    with ThreadPoolExecutor(threads) as pool:
-
-        def seconds(call: Callable[[Any], object], inputs: list[Any]) -> float:
-            """CPU seconds of one call, once every thread has loaded a network of its own."""
-            list(pool.map(lambda value: (together.wait(), call(value)), inputs[:threads]))
-            began = time.process_time()
-            list(pool.map(call, inputs))
-            return (time.process_time() - began) / len(inputs)
-
-        total_s = seconds(lambda frame: picture_of(frame, None), frames) * decodes
-        total_s += seconds(lambda image: pose.pose(image, box), images) * poses
-        if detector is not None:
-            total_s += seconds(detector.detect, images) * detections
-    return total_s
+    return CameraFigures(backlog, rss_mb, people, float(p50), float(p99), len(latencies_ms))
 
 
 async def _people_per_frame(settings: Settings) -> float:
@@ -207,7 +150,7 @@ async def generate(file: Path, seconds: int) -> None:
     await producer.start()
     try:
         began, start_ns = time.monotonic(), time.time_ns()
-        for frames in zip(*(shown(film, camera, start_ns, seconds) for camera in range(CAMERAS)), strict=True):
+        for frames in cameras_of(film, start_ns, seconds):
             for camera, frame in enumerate(frames):
                 # Cameras are not in step: each takes its pictures a little after the one before.
                 own = frame.model_copy(update={"time_ns": frame.time_ns + camera * 13_000_000})

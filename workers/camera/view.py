@@ -171,7 +171,7 @@ class View:
                 track=f"{self.camera_id}:{seen.name}",
                 box=np.asarray(seen.box_4, np.float32),
                 keypoints=np.asarray(seen.pose.keypoints_J3, np.float32),
-                score=float(np.clip(seen.score, 0.0, 1.0)),
+                score=min(max(seen.score, 0.0), 1.0),
             )
             for seen in sure
         ]
