@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 CORES = 2
 GALLERY_PEOPLE = 200
-CAMERA_BACKLOG_S = 24
+CAMERA_S = 24
 """Twice through the film's slots."""
 LIVE_S = 20
 FAUST_MESSAGES = 2000
@@ -110,11 +110,12 @@ class Bench:
         live_phones = max(1, round(capacity / 2))
         self._say(f"live: {live_phones} phones, half of what was measured")
         live = await run_live(self.settings, live_phones, min(LIVE_S, max(4, self._seconds // 3)), self._folder)
-        self._say(f"{CAMERAS} cameras: a backlog of {CAMERA_BACKLOG_S} s, then live")
+        camera_s = min(CAMERA_S, self._seconds)
+        self._say(f"{CAMERAS} cameras: a backlog of {camera_s} s, then live")
         await self._inertial.stop()
         await self._camera.start()
         await self._camera.ready()
-        cameras = await run_cameras(self.settings, self._camera, self._folder, CAMERA_BACKLOG_S)
+        cameras = await run_cameras(self.settings, self._camera, self._folder, camera_s)
         return {
             "pipeline_to_bare_ratio": round((extraction_s + embedding_s) / backlog.cpu_s, 3),
             "phones_realtime": round(capacity),

@@ -40,7 +40,6 @@ PEOPLE = 4
 PEOPLE_PER_CAMERA = 2.0
 FILMS = 2
 FILM_S = 2 * SLOT_S
-LIVE_S = 20
 WARM_UP_S = 6
 FILE = "film.msgpack"
 
@@ -94,13 +93,13 @@ def cameras_of(film: Film, start_ns: int, seconds: float) -> list[tuple[CameraFr
 
 
 async def run_cameras(settings: Settings, worker: Worker, folder: Path, seconds: int) -> CameraFigures:
-    """Backlog beside bare networks, then live.  Raises Unavailable when nothing can be measured."""
+    """A backlog of so many seconds beside bare networks, then as many live.  Raises Unavailable when nothing can be measured."""
     film = await asyncio.to_thread(render)
     (folder / FILE).write_bytes(msgpack.packb(film))
     backlog = await run_backlog(settings, worker, cameras_of(film, time.time_ns() - seconds * 1_000_000_000, seconds))
     rss_mb = worker.peak_rss_mb()
     people = await _people_per_frame(settings)
-    latencies_ms = await _live(settings, folder)
+    latencies_ms = await _live(settings, folder, seconds)
     p50, p99 = np.percentile(latencies_ms, [50, 99])
     return CameraFigures(backlog, rss_mb, people, float(p50), float(p99), len(latencies_ms))
 
@@ -112,11 +111,11 @@ async def _people_per_frame(settings: Settings) -> float:
     return sum(some) / len(some) if some else 0.0
 
 
-async def _live(settings: Settings, folder: Path) -> list[float]:
+async def _live(settings: Settings, folder: Path, seconds: int) -> list[float]:
     """Milliseconds from the last moment of a window to its event at a subscriber."""
     consumer = consumer_of(settings)
     await consumer.start()
-    generator = Process(["-m", "workers.bench", "cameras", str(folder / FILE), str(WARM_UP_S + LIVE_S)], settings, folder / "cameras.log")
+    generator = Process(["-m", "workers.bench", "cameras", str(folder / FILE), str(WARM_UP_S + seconds)], settings, folder / "cameras.log")
     arrivals: list[tuple[int, ConsumerRecord]] = []
     try:
         partitions = [TopicPartition(topics.IDENTITY_EVENTS.name, p) for p in range(settings.partitions(topics.IDENTITY_EVENTS))]
@@ -124,7 +123,7 @@ async def _live(settings: Settings, folder: Path) -> list[float]:
         await consumer.seek_to_end(*partitions)
         await generator.start()
         from_ns = time.time_ns() + WARM_UP_S * 1_000_000_000
-        ended = asyncio.create_task(generator.finish(WARM_UP_S + LIVE_S + 120.0))
+        ended = asyncio.create_task(generator.finish(WARM_UP_S + seconds + 120.0))
         quiet = 0
         while quiet < 2:
             records = await consumer.getmany(timeout_ms=1000)
