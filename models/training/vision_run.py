@@ -122,6 +122,27 @@ def train_files(
     return train_joints(name, walks.joints(), out_dir, small=small, device=device, seed=seed, start=weights, steps=steps)
 
 
+def evaluate_files(
+    out_dir: Path,
+    files: Sequence[Path],
+    *,
+    videos: Path | None = None,
+    most_people: int | None = None,
+    simulated: int = 0,
+    figures_dir: Path | None = None,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Figures per file of the network that a run left in out_dir, on people that it was not trained on; pictures in figures_dir.
+
+    Raises RecordingError for a folder without a run or an unusable file.
+    """
+    run = load_run(out_dir)
+    walks = Walks(files, videos, most_people, simulated, out_dir.parent / "walkers")
+    if BY_NAME[run.name].task == "pose":
+        return evaluate_pose(run, walks.pictures(), figures_dir, device)
+    return evaluate_vision(run, walks.crops() if run.name == "gaitnet" else walks.joints(), figures_dir, device)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line. Exits with the error's text for files and names that cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m models.training.vision_run", description="published camera networks")
@@ -155,7 +176,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.command == "train":
             print(json.dumps(_train(options, arguments).kept))
         elif options.command == "evaluate":
-            print(json.dumps(_evaluate(options), indent=1))
+            figures = evaluate_files(
+                options.run, options.files, videos=options.videos, most_people=options.most_people, simulated=options.simulated,
+                figures_dir=options.figures, device=options.device,
+            )  # fmt: skip
+            print(json.dumps(figures, indent=1))
         else:
             print(table_of_runs(options.runs, options.data_dir, options.simulated, options.videos, options.device, options.figures))
     except (RecordingError, ValueError) as error:
@@ -171,14 +196,6 @@ def _train(options: argparse.Namespace, arguments: Sequence[str] | None) -> Visi
     words = sys.argv[1:] if arguments is None else arguments
     (options.out / COMMAND).write_text(f"python -m models.training.vision_run {shlex.join(words)}\n", encoding="utf-8")
     return run
-
-
-def _evaluate(options: argparse.Namespace) -> dict[str, Any]:
-    run = load_run(options.run)
-    walks = Walks(options.files, options.videos, options.most_people, options.simulated, options.run.parent / "walkers")
-    if BY_NAME[run.name].task == "pose":
-        return evaluate_pose(run, walks.pictures(), options.figures, options.device)
-    return evaluate_vision(run, walks.crops() if run.name == "gaitnet" else walks.joints(), options.figures, options.device)
 
 
 if __name__ == "__main__":

@@ -124,14 +124,14 @@ def train(
 
     torch.set_num_threads(threads)
     if model in BY_NAME:
-        others = {"people": people, "epochs": epochs, "folds": folds, "steps": steps, "batch": batch, "test-people": test_people,
-                  "where": where, "legacy": legacy, "pretrained": pretrained}  # fmt: skip
+        others = {"people": people, "epochs": epochs, "folds": folds, "batch": batch, "test-people": test_people, "where": where,
+                  "legacy": legacy, "pretrained": pretrained}  # fmt: skip
         if given := [f"--{name}" for name, value in others.items() if value]:
             raise typer.BadParameter(f"published camera networks have recipes of their own and take no {', '.join(given)}")
         from models.training.vision_run import train_files
 
-        train_files(model, data, out, simulated=simulated, small=small, device=device.value, seed=seed)
-        typer.echo(f"{model}: weights and curve are in {out}; `python -m models.training.vision_run evaluate {out} FILES` measures them")
+        train_files(model, data, out, simulated=simulated, small=small, device=device.value, seed=seed, steps=steps or 0)
+        typer.echo(f"{model}: weights and curve are in {out}; `gaitstream evaluate walks {out} --data FILE` measures them")
         return
     card = run(
         model, data, out, people=people, device=device.value, seed=seed, epochs=epochs,
@@ -267,6 +267,27 @@ def verification(
 ) -> None:
     """1:1: equal error rate, FNMR at FMR 1 %; by an embedding or a pair network."""
     _recognition("verification", model, data, enrol, probe, people, extractor, out, figures, weights)
+
+
+@evaluate.command("walks")
+def walks(
+    run: Annotated[Path, typer.Argument(help="Folder that `gaitstream train` left", exists=True, file_okay=False)],
+    data: Annotated[list[Path] | None, typer.Option(help="Walks or pictures (npz); repeat for more", exists=True)] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of the videos behind silhouettes", exists=True, file_okay=False)] = None,
+    simulated: Annotated[int, typer.Option(help="Simulated walkers that join", min=0)] = 0,
+    out: Out = None,
+    figures: Figures = None,
+    device: Annotated[Device, typer.Option(help="cpu or cuda")] = Device.CPU,
+) -> None:
+    """A published camera network under the published protocols, on people that its training left out."""
+    from models.training.vision_run import evaluate_files
+
+    if not data and not simulated:
+        raise typer.BadParameter("name files with --data, or simulated walkers with --simulated")
+    result = evaluate_files(run, data or (), videos=videos, simulated=simulated, figures_dir=figures, device=device.value)
+    if out is not None:
+        out.write_text(json.dumps(result, indent=2) + "\n")
+    typer.echo(json.dumps(result, indent=1))
 
 
 def _recognition(

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from models.training.vision import VisionRun, built, write_run
+from models.training.vision_data import joint_walks, people_of
 from workers.cli import app
 
 
@@ -44,3 +46,27 @@ def test_all_needs_the_data() -> None:
     result = CliRunner().invoke(app, ["evaluate", "--all"])
     assert result.exit_code == 2
     assert "--data-dir" in result.output
+
+
+def test_a_published_camera_network_is_measured_on_whom_it_did_not_see(data_dir: Path, tmp_path: Path) -> None:
+    file = data_dir / "vision" / "cmu_walk.npz"
+    if not file.exists():
+        pytest.skip("no recordings: vision/cmu_walk.npz is absent")
+    everybody = people_of(joint_walks(file))
+    seen = tuple(f"{source}/{subject}" for source, subject in everybody[:-8])
+    write_run(VisionRun("gaitformer-sm", True, built("gaitformer-sm", len(seen), True), seen, (), {}), tmp_path)
+    figures, out = tmp_path / "figures", tmp_path / "out.json"
+    printed = run("evaluate", "walks", str(tmp_path), "--data", str(file), "--figures", str(figures), "--json", str(out))
+    own = json.loads(out.read_text())
+    assert json.loads(printed) == own
+    assert 2 <= own["cmu_walk"]["people"] <= 8
+    assert (figures / "views-cmu_walk.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_walks_need_data_and_a_run(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "walks", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "--data" in result.output
+    result = CliRunner().invoke(app, ["evaluate", "walks", str(tmp_path), "--simulated", "2"])
+    assert result.exit_code == 1
+    assert "run.json" in str(result.exception)
