@@ -130,8 +130,7 @@ def train_joints(
     torch.manual_seed(seed)
     network = built(name, len(people), small)
     assert isinstance(network, GaitNN | GaitFormer | STGCN | Disentangle)
-    own = network.state_dict()
-    network.load_state_dict({**own, **{key: value for key, value in (start or {}).items() if key in own and own[key].shape == value.shape}})
+    take_over(network, start)
     run = SMALL[_family(name)] if small else None
     recipe = run.recipe if run else network.recipe
     common = (feeding_of(network, small=small), training, _watched(held_out) if small else held_out, recipe.batch, device)
@@ -160,16 +159,18 @@ def train_gaitnet(
     seed: int = 0,
     accumulate: int = 1,
     steps: int = 0,
+    start: Mapping[str, Tensor] | None = None,
 ) -> VisionRun:
     """Trains GaitNet through its stages, each from the weights that the one before kept; a third of each file's people is held out.
 
-    accumulate: the published batch is divided into so many.  steps: as of `train_joints`. Raises ValueError where the walks do not suffice.
+    accumulate: the published batch is divided into so many.  steps, start: as of `train_joints`. Raises ValueError where the walks do not suffice.
     """
     began_s = time.process_time()
     training, held_out = split_walks(walks)
     people = people_of(training)
     torch.manual_seed(seed)
     network = GaitNet(len(people))
+    take_over(network, start)
     history: list[dict[str, Any]] = []
     kept: dict[str, float] = {}
     for stage in stages:
@@ -181,6 +182,12 @@ def train_gaitnet(
         rows, kept = fit(task, options, out_dir / stage, optimisation=optimisation)
         history += [{"stage": stage, **row} for row in rows]
     return write_run(VisionRun("gaitnet", small, network, _names(people), tuple(history), kept, seed, cost_since(began_s)), out_dir)
+
+
+def take_over(network: nn.Module, start: Mapping[str, Tensor] | None) -> None:
+    """Weights of another network, where name and shape are the same."""
+    own = network.state_dict()
+    network.load_state_dict({**own, **{key: value for key, value in (start or {}).items() if key in own and own[key].shape == value.shape}})
 
 
 def cost_since(began_s: float) -> dict[str, float]:

@@ -22,9 +22,11 @@ import torch
 
 from models.data.recordings import RecordingError
 from models.data.vision_formats.pictures import JointPicture, joint_pictures
+from models.evaluation.sections import write_section
 from models.evaluation.vision_evaluation import evaluate_vision
+from models.evaluation.vision_measured import COMMAND
 from models.evaluation.vision_pose import evaluate_pose
-from models.evaluation.vision_report import COMMAND, table_of_runs
+from models.evaluation.vision_report import section, table_of_runs
 from models.training.vision import STAGES, VisionRun, load_run, train_gaitnet, train_joints
 from models.training.vision_data import (
     AnyWalk,
@@ -110,6 +112,7 @@ def train_files(
     if not files and (not simulated or BY_NAME[name].task == "pose"):
         raise RecordingError(f"{name}: nothing to train on; name files" + ("" if BY_NAME[name].task == "pose" else " or simulated walkers"))
     walks = Walks(files, videos, most_people, simulated, out_dir.parent / "walkers")
+    weights = None if start is None else load_run(start).network.state_dict()
     if BY_NAME[name].task == "pose":
         return train_pose(
             name, walks.pictures(), out_dir, target=target, small=small, device=device, seed=seed, accumulate=accumulate, steps=steps
@@ -118,7 +121,6 @@ def train_files(
         return train_gaitnet(
             walks.crops(), out_dir, small=small, stages=stages, device=device, seed=seed, accumulate=accumulate, steps=steps
         )
-    weights = None if start is None else load_run(start).network.state_dict()
     return train_joints(name, walks.joints(), out_dir, small=small, device=device, seed=seed, start=weights, steps=steps)
 
 
@@ -163,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for command in (evaluate, table):
         command.add_argument("--figures", type=Path, help="folder for pictures")
     table.add_argument("runs", type=Path, nargs="+")
+    table.add_argument("--report", type=Path, help="report whose section is written, in place of standard output")
     table.add_argument("--data-dir", type=Path, required=True, help="folder of the npz files")
     for command in (train, evaluate):
         command.add_argument("files", type=Path, nargs="*")
@@ -182,7 +185,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )  # fmt: skip
             print(json.dumps(figures, indent=1))
         else:
-            print(table_of_runs(options.runs, options.data_dir, options.simulated, options.videos, options.device, options.figures))
+            tables = table_of_runs(options.runs, options.data_dir, options.simulated, options.videos, options.device, options.figures)
+            if options.report is None:
+                print(tables)
+            else:
+                write_section(options.report, section(tables, _command(arguments)))
     except (RecordingError, ValueError) as error:
         parser.exit(1, f"{error}\n")
 
@@ -193,9 +200,12 @@ def _train(options: argparse.Namespace, arguments: Sequence[str] | None) -> Visi
         small=options.small, stages=options.stages, target=options.target, start=options.start, device=options.device, seed=options.seed,
         accumulate=options.accumulate, steps=options.steps,
     )  # fmt: skip
-    words = sys.argv[1:] if arguments is None else arguments
-    (options.out / COMMAND).write_text(f"python -m models.training.vision_run {shlex.join(words)}\n", encoding="utf-8")
+    (options.out / COMMAND).write_text(f"{_command(arguments)}\n", encoding="utf-8")
     return run
+
+
+def _command(arguments: Sequence[str] | None) -> str:
+    return f"python -m models.training.vision_run {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
 
 
 if __name__ == "__main__":

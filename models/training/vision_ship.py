@@ -16,7 +16,7 @@ from typing import Any
 
 from models.data.recordings import RecordingError
 from models.data.simulated import SOURCE
-from models.evaluation.vision_report import COMMAND, MEASURED
+from models.evaluation.vision_measured import COMMAND, MEASURED
 from models.registry import find_network
 from models.skeleton import EMBEDDING
 from models.skeleton.gaitformer import GaitFormer

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from models.data.recordings import RecordingError
-from models.evaluation import vision_report
-from models.evaluation.vision_report import MEASURED, masks_of, table_of_runs
+from models.evaluation import vision_measured
+from models.evaluation.vision_measured import MEASURED, masks_of
+from models.evaluation.vision_report import section, table_of_runs
 from models.evaluation.vision_table import Comparison, compared, energy_baseline, fourier_baseline, held_out_walks, of_run
 from models.training.vision import VisionRun, built, write_run
 from models.training.vision_data import CropWalk, JointWalk, joint_walks, silhouette_walks, split_walks
@@ -82,8 +83,8 @@ def test_an_untrained_network_gains_nothing_over_itself(data_dir: Path) -> None:
 
 def test_runs_are_laid_beside_each_other_and_measured_once(data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = files(data_dir)
-    monkeypatch.setattr(vision_report, "JOINT_FILES", ("kth_pose",))
-    monkeypatch.setattr(vision_report, "SILHOUETTE_FILES", ("kth_sil",))
+    monkeypatch.setattr(vision_measured, "JOINT_FILES", ("kth_pose",))
+    monkeypatch.setattr(vision_measured, "SILHOUETTE_FILES", ("kth_sil",))
     out = tmp_path / "one"
     out.mkdir()
     history = ({"epoch": 0.0, "loss": 2.0}, {"epoch": 1.0, "loss": 1.0})
@@ -92,6 +93,7 @@ def test_runs_are_laid_beside_each_other_and_measured_once(data_dir: Path, tmp_p
     assert (tmp_path / "figures" / "loss-curves.png").exists()
     for words in ("KTH, poses · gaitformer-sm [one]", "**fourier-joints** (no network)", "never trained on this set", "2 → 1"):
         assert words in text
+    assert section(text, "the command").startswith("## The four published camera systems\n\n`the command`")
     kept = json.loads((out / MEASURED).read_text())
     (out / MEASURED).write_text(json.dumps({**kept, "command": "as kept"}))
     assert "as kept" in table_of_runs([out], folder, 0)
