@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from models.catalogue import CAMERA, VERIFICATION
 from models.inertial.networks import prepare_for_inference
-from models.registry import CAMERA, VERIFICATION, WEIGHTS_DIR, RegistryError, find_network, load_weights
+from models.registry import WEIGHTS_DIR, RegistryError, find_network, load_weights
 
 EXAMPLE_BATCH = 2
 """Traced with two items: a batch of one would be taken for a constant."""

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from models.registry import (
-    CAMERA,
-    EMBEDDING,
-    EXTRACTION,
-    VERIFICATION,
-    WEIGHTS_DIR,
-    find_network,
-    load_camera_embedder,
-    load_embedder,
-    load_extractor,
-    load_verifier,
-    read_card,
-)
+from models.catalogue import CAMERA, EMBEDDING, EXTRACTION, VERIFICATION
+from models.registry import WEIGHTS_DIR, find_network, load_camera_embedder, load_embedder, load_extractor, load_verifier, read_card
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,14 +10,14 @@ from typing import Any
 
 import torch
 
+from models.catalogue import EXTRACTION as EXTRACTION_TASK
+from models.catalogue import NETWORKS, VERIFICATION
 from models.evaluation import published_figures
 from models.evaluation.figures import det_plot
 from models.evaluation.markdown import percent, table
 from models.evaluation.sections import sections
 from models.evaluation.splits import EXTRACTION, RECOGNITION
 from models.evaluation.suite import SLOW
-from models.registry import EXTRACTION as EXTRACTION_TASK
-from models.registry import NETWORKS, VERIFICATION
 
 Row = dict[str, Any]
 

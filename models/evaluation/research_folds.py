@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.catalogue import EMBEDDING
 from models.data.gravity import completed
 from models.data.recordings import Recording, load_recordings
 from models.data.simulated import FIRST_TRAINING_SEED, simulate
@@ -32,7 +33,7 @@ from models.evaluation.sections import write_section
 from models.evaluation.splits import Divide, by_halves, by_session
 from models.evaluation.verification import Pairs, embedded_scores, verification_of_scores
 from models.inertial.networks import GaitTCN
-from models.registry import EMBEDDING, find_network, load_weights, read_card
+from models.registry import find_network, load_weights, read_card
 from models.training.corpus import build_corpus
 from models.training.embedding import features_by_identity, fill_discriminant
 from models.training.train import embed_with

@@ -18,6 +18,9 @@ from typing import Any
 
 import torch
 
+from models.catalogue import EMBEDDING as EMBEDDING_TASK
+from models.catalogue import EXTRACTION as EXTRACTION_TASK
+from models.catalogue import INERTIAL, NETWORKS, NetworkEntry
 from models.data.recordings import Recording, load_recordings
 from models.evaluation.extraction import evaluate_extraction
 from models.evaluation.identification import evaluate_identification
@@ -29,21 +32,7 @@ from models.inertial.embedder import PenultimateEmbedding
 from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.published import UNet
 from models.inertial.verifier import TEMPLATE_WINDOWS
-from models.registry import EMBEDDING as EMBEDDING_TASK
-from models.registry import EXTRACTION as EXTRACTION_TASK
-from models.registry import (
-    INERTIAL,
-    NETWORKS,
-    WEIGHTS_DIR,
-    NetworkEntry,
-    RegistryError,
-    find_network,
-    load_embedder,
-    load_extractor,
-    load_verifier,
-    load_weights,
-    read_card,
-)
+from models.registry import WEIGHTS_DIR, RegistryError, find_network, load_embedder, load_extractor, load_verifier, load_weights, read_card
 from models.training.train import train
 from models.types import GRID_RATE_HZ
 

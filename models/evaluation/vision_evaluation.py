@@ -36,7 +36,7 @@ from models.training.vision_held_out import labelled
 from models.training.vision_tasks import embed_walks, prepared
 from models.types import Float32
 from models.video.gaitnet import GaitNet
-from models.vision_registry import BY_NAME
+from models.vision_catalogue import BY_NAME
 
 CLIPS = 20
 """Random six-frame clips of a sequence, as published."""

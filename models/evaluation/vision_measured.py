@@ -27,7 +27,7 @@ from models.training.vision_data import (
 from models.training.vision_gaitnet import GaitNetTask
 from models.training.vision_simulated import simulated_crop_walks, simulated_joint_walks
 from models.video.gaitnet import GaitNet
-from models.vision_registry import BY_NAME, FOURIER
+from models.vision_catalogue import BY_NAME, FOURIER
 
 COMMAND, MEASURED = "command.txt", "table.json"
 """Files in a run's folder: the command that made it, and what was measured."""

@@ -26,7 +26,7 @@ from models.training.vision import VisionRun, few_of
 from models.training.vision_data import AnyWalk, CropWalk, JointWalk, enrolment_of, people_of, split_walks
 from models.training.vision_held_out import labelled
 from models.types import Float32
-from models.vision_registry import BY_NAME, FOURIER
+from models.vision_catalogue import BY_NAME, FOURIER
 
 WALKS, LEAST_WALKS = 148, 4
 """Walks of a file, shared among its people, and of every person at least: half of the first recording, half of later ones."""

@@ -18,10 +18,11 @@ from torch.nn import functional as F
 from models.calibration import CalibrationError
 from models.camera_embedder import CameraEmbedder, CameraNetwork
 from models.camera_fusion import GaitCamera
+from models.catalogue import NetworkEntry
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE
 from models.data.skeletons import load_walks_3d
 from models.evaluation.scores import equal_error_rate, identification_rate, rank_rate
-from models.registry import NetworkEntry, find_network, load_weights
+from models.registry import find_network, load_weights
 from models.silhouette.gait_silhouette import GaitSilhouette
 from models.skeleton.gait_skeleton import GaitSkeleton
 from models.training.camera import SilhouetteTask, SkeletonTask

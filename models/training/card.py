@@ -14,7 +14,8 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from models.registry import NetworkEntry, space_id
+from models.catalogue import NetworkEntry
+from models.registry import space_id
 from models.training.final import final_figures
 from models.training.options import TrainOptions
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from models.catalogue import NetworkEntry
 from models.data.grid import to_grid
 from models.data.recordings import Recording, load_recordings
 from models.evaluation import Evaluation, evaluate_extraction, evaluate_identification, evaluate_verification
@@ -17,7 +18,7 @@ from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
 from models.inertial.published import ClassicalPair, PairNetwork
 from models.inertial.verifier import PairVerifier
-from models.registry import NetworkEntry, load_extractor
+from models.registry import load_extractor
 from models.training.options import TrainOptions, people_of
 
 LEAST_ENROLMENT_S = 20.0

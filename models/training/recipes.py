@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from models.catalogue import NetworkEntry
 from models.inertial.embedder import PenultimateEmbedding
 from models.inertial.extractor import StreamingUNet
 from models.inertial.published import CLASSICAL, CLASSICAL_PAIRS, PairNetwork
 from models.inertial.published.recipe import Recipe
-from models.registry import NetworkEntry
 
 UNPUBLISHED_RATE = 1e-3
 """Learning rate of the U-Net in the small recipe."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from models.calibration import CalibrationError
+from models.catalogue import CAMERA, EMBEDDING, EXTRACTION, NetworkEntry
 from models.data.recordings import Recording
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE, simulate
 from models.inertial.embedder import PenultimateEmbedding, UnitClassical
@@ -20,7 +21,7 @@ from models.inertial.published import ClassicalPair, PairNetwork
 from models.inertial.published.fusion import CNNLSTM
 from models.inertial.published.pairs import PairCNNLSTM
 from models.inertial.verifier import PairVerifier
-from models.registry import CAMERA, EMBEDDING, EXTRACTION, NetworkEntry, find_network, load_weights
+from models.registry import find_network, load_weights
 from models.training import card
 from models.training.camera_run import train_camera
 from models.training.embedding import EmbeddingTask, fit_quality
@@ -35,7 +36,7 @@ from models.training.trunk import fit_on_trunk
 from models.training.unet import UNetTask
 from models.training.windows import LabelledWindows, PairDraw
 from models.types import Float32
-from models.vision_registry import BY_NAME
+from models.vision_catalogue import BY_NAME
 
 CALIBRATION_WALKERS = 60
 """Simulated walkers per group of calibration: 3,540 impostor pairs of people are plenty."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from models.catalogue import EMBEDDING, NetworkEntry
 from models.data.recordings import Recording
 from models.inertial.networks import GaitTCN
-from models.registry import EMBEDDING, WEIGHTS_DIR, NetworkEntry, find_network, load_weights
+from models.registry import WEIGHTS_DIR, find_network, load_weights
 from models.training.corpus import build_corpus
 from models.training.embedding import features_by_identity, fill_discriminant
 

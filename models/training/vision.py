@@ -31,7 +31,7 @@ from models.training.vision_optimisation import optimisation_of
 from models.training.vision_tasks import ContrastiveTask, DisentangleTask, PoseMapTask, SequenceTask
 from models.video.gaitnet import GaitNet, Stage
 from models.video.recipe import Recipe
-from models.vision_registry import BY_NAME
+from models.vision_catalogue import BY_NAME
 
 TEMPERATURE = {"st-gcn": 0.01}
 PUBLISHED_TEMPERATURE, SMALL_TEMPERATURE = 0.001, 0.07

@@ -43,7 +43,7 @@ from models.training.vision_pose import Target
 from models.training.vision_pose_run import train_pose
 from models.training.vision_simulated import simulated_crop_walks, simulated_joint_walks
 from models.video.gaitnet import Stage
-from models.vision_registry import BY_NAME
+from models.vision_catalogue import BY_NAME
 
 
 @dataclass(frozen=True, slots=True)

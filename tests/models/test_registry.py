@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from models import registry
+from models.catalogue import EMBEDDING, EXTRACTION, NETWORKS
 from models.registry import (
-    EMBEDDING,
-    EXTRACTION,
     WEIGHTS_DIR,
     RegistryError,
     UnknownNetworkError,
@@ -43,7 +41,7 @@ def test_default_networks_load_and_name_their_space() -> None:
 
 def test_every_task_has_exactly_one_default() -> None:
     for task in (EXTRACTION, EMBEDDING):
-        assert [entry.modality for entry in registry.NETWORKS.values() if entry.task == task and entry.default].count("inertial") == 1
+        assert [entry.modality for entry in NETWORKS.values() if entry.task == task and entry.default].count("inertial") == 1
 
 
 def test_list_tells_what_is_installed_and_what_is_not(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def train(
     import torch
 
     from models.training.train import train as run
-    from models.vision_registry import BY_NAME
+    from models.vision_catalogue import BY_NAME
 
     torch.set_num_threads(threads)
     if model in BY_NAME:
@@ -302,11 +302,12 @@ def _recognition(
     figures: Path | None,
     weights: Path | None,
 ) -> None:
+    from models.catalogue import NETWORKS, VERIFICATION
     from models.data.recordings import load_recordings
     from models.evaluation.identification import evaluate_identification
     from models.evaluation.pairs import evaluate_pairs
     from models.evaluation.verification import evaluate_verification
-    from models.registry import NETWORKS, VERIFICATION, WEIGHTS_DIR, load_embedder, load_extractor, load_verifier
+    from models.registry import WEIGHTS_DIR, load_embedder, load_extractor, load_verifier
 
     enrolled, probes = load_recordings(data, people=people, where=enrol), load_recordings(data, people=people, where=probe)
     folder, cutter = weights or WEIGHTS_DIR, load_extractor(extractor)

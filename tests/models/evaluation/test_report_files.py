@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.catalogue import NETWORKS
 from models.data.recordings import CONDITIONS, Recording
 from models.data.simulated import simulate
 from models.evaluation import suite as suites
@@ -21,7 +22,7 @@ from models.evaluation.report import Figure
 from models.evaluation.splits import RECOGNITION, by_halves, by_session
 from models.evaluation.strangers import evaluate_strangers, widened
 from models.evaluation.suite import Suite, order_of_training
-from models.registry import NETWORKS, load_embedder
+from models.registry import load_embedder
 from tests.models.evaluation.test_labelled import features
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from models.calibration import CalibrationError, ScoreCalibration
+from models.catalogue import NETWORKS, VERIFICATION
 from models.inertial.verifier import TEMPLATE_WINDOWS, PairVerifier, Verdict
-from models.registry import NETWORKS, VERIFICATION, find_network
+from models.registry import find_network
 from models.types import Float32, ShapeError
 
 CALIBRATION = ScoreCalibration(

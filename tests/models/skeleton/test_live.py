@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.registry import NetworkEntry
+from models.catalogue import NetworkEntry
 from models.skeleton import EMBEDDING, STGCN, GaitFormer
 from models.skeleton.live import PublishedSkeleton
 from models.training.vision_feeding import feeding_of
 from models.types import CAMERA_WINDOW
-from models.vision_registry import VISION_NETWORKS, registry_fields
+from models.vision_catalogue import VISION_NETWORKS, catalogue_fields
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_how_a_run_fed_its_network_lies_in_the_weights() -> None:
 
 
 def test_every_network_has_the_fields_of_a_registry_entry() -> None:
-    entries = [NetworkEntry(**fields) for fields in registry_fields()]
+    entries = [NetworkEntry(**fields) for fields in catalogue_fields()]
     assert [entry.name for entry in entries] == [network.name for network in VISION_NETWORKS]
     with torch.device("meta"):
         for entry, network in zip(entries, VISION_NETWORKS, strict=True):

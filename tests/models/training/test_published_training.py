@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from models.catalogue import NETWORKS
 from models.data.recordings import Recording
 from models.data.simulated import simulate
 from models.inertial.embedder import PenultimateEmbedding
 from models.inertial.published.fusion import CNNLSTM
 from models.registry import (
-    NETWORKS,
     WeightsCorruptError,
     WeightsMissingError,
     find_network,

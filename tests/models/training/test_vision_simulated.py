@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from models.catalogue import NetworkEntry
 from models.data.recordings import RecordingError
-from models.registry import NetworkEntry, load_weights
+from models.registry import load_weights
 from models.skeleton.live import PublishedSkeleton
 from models.training import vision_ship
 from models.training.vision import VisionRun, built, write_run
@@ -17,7 +18,7 @@ from models.training.vision_data import enrolment_of, people_of
 from models.training.vision_run import main
 from models.training.vision_ship import live_network, ship
 from models.training.vision_simulated import simulated_crop_walks, simulated_joint_walks
-from models.vision_registry import registry_fields
+from models.vision_catalogue import catalogue_fields
 
 
 def test_walkers_walk_on_two_days_before_two_cameras(tmp_path: Path) -> None:
@@ -55,7 +56,7 @@ def test_a_run_on_permitted_data_is_shipped_and_loads(tmp_path: Path, monkeypatc
     assert card["command"].startswith("python -m models.training.vision_run train gaitformer-sm; ")
     assert ("calibration" in card) != ("calibration_missing" in card)
     assert (tmp_path / "weights" / "gaitformer-sm.safetensors").stat().st_size < 10e6
-    entry = next(NetworkEntry(**fields) for fields in registry_fields() if fields["name"] == "gaitformer-sm")
+    entry = next(NetworkEntry(**fields) for fields in catalogue_fields() if fields["name"] == "gaitformer-sm")
     network, read = load_weights(entry, tmp_path / "weights")
     assert isinstance(network, PublishedSkeleton)
     assert read["space"] == card["space"]

@@ -1,4 +1,4 @@
-"""The published camera networks by name, as declarations that `models.registry` can join with its own.
+"""The published camera networks by name, as declarations that `models.catalogue` joins with its own.
 
 Weights, cards and aliases are the registry's. Published people: the numbers of training people of CASIA-B's splits; a network trained here
 has a last layer of its own.
@@ -90,8 +90,8 @@ VISION_NETWORKS: tuple[VisionNetwork, ...] = (
 BY_NAME: dict[str, VisionNetwork] = {entry.name: entry for entry in VISION_NETWORKS}
 
 
-def registry_fields() -> list[dict[str, Any]]:
-    """For every network the fields of `models.registry.NetworkEntry`, which this module must not import: the registry joins them.
+def catalogue_fields() -> list[dict[str, Any]]:
+    """For every network the fields of `models.catalogue.NetworkEntry`, which this module must not import: the catalogue joins them.
 
     GaitFormer and ST-GCN are built as the camera workers use them (`models.skeleton.live`), the others as they are trained. `build` without an
     argument makes the published number of people.

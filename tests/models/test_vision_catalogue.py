@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.registry import NETWORKS
+from models.catalogue import NETWORKS
 from models.training.train import train
-from models.vision_registry import BY_NAME, VISION_NETWORKS
+from models.vision_catalogue import BY_NAME, VISION_NETWORKS
 
 EXPECTED = {
     "human-pose-ir": 29_625_616,
