@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -136,7 +137,19 @@ async def until_seen(settings: Settings, expected: OrderedIds, timeout_s: float 
         raise AssertionError(
             f"{count(seen)} of {count(expected)} events; missing { ({k: len(m) for k, m in missing.items() if m}) }"
         ) from None
-    assert seen == expected
+    assert seen == expected, differences(seen, expected)
+
+
+def differences(seen: OrderedIds, expected: OrderedIds) -> str:
+    """Per key what came twice, what nobody expected, what is missing, and whether only the order differs."""
+    said = []
+    for key in sorted(seen.keys() | expected.keys(), key=str):
+        own, wanted = seen.get(key, []), expected.get(key, [])
+        if own != wanted:
+            twice = sorted(i for i, times in Counter(own).items() if times > 1)
+            strange, missing = [i for i in own if i not in wanted], [i for i in wanted if i not in own]
+            said.append(f"{key}: {len(own)} of {len(wanted)}, twice {twice}, unexpected {strange}, missing {missing}")
+    return "\n".join(said)
 
 
 def ended(chunks: Sequence[ImuChunk]) -> list[ImuChunk]:
