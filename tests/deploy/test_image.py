@@ -143,7 +143,7 @@ def test_constraints_pin_every_dependency_exactly_and_name_no_path() -> None:
     assert names - pinned == set()
 
 
-def test_the_wheel_holds_every_module_the_weights_and_the_licence(tmp_path: Path) -> None:
+def test_the_wheel_holds_every_file_but_documents_and_the_licence(tmp_path: Path) -> None:
     """Built from the very files that the image gets."""
     source = tmp_path / "source"
     source.mkdir()
@@ -174,7 +174,7 @@ def test_the_wheel_holds_every_module_the_weights_and_the_licence(tmp_path: Path
         path.relative_to(source).as_posix()
         for package in PACKAGES
         for path in (source / package).rglob("*")
-        if path.suffix in {".py", ".safetensors", ".npz", ".typed"} or path.parent.name == "weights"
+        if path.is_file() and path.suffix not in {".md", ".png"}  # whatever is no document may be needed at run time
     }
     assert {name for name in expected if name.endswith(".safetensors")}, "no weights in the repository"
     assert expected - inside == set()
