@@ -115,11 +115,20 @@ def train_files(
     weights = None if start is None else load_run(start).network.state_dict()
     if BY_NAME[name].task == "pose":
         return train_pose(
-            name, walks.pictures(), out_dir, target=target, small=small, device=device, seed=seed, accumulate=accumulate, steps=steps
+            name,
+            walks.pictures(),
+            out_dir,
+            target=target,
+            small=small,
+            device=device,
+            seed=seed,
+            accumulate=accumulate,
+            steps=steps,
+            start=weights,
         )
     if name == "gaitnet":
         return train_gaitnet(
-            walks.crops(), out_dir, small=small, stages=stages, device=device, seed=seed, accumulate=accumulate, steps=steps
+            walks.crops(), out_dir, small=small, stages=stages, device=device, seed=seed, accumulate=accumulate, steps=steps, start=weights
         )
     return train_joints(name, walks.joints(), out_dir, small=small, device=device, seed=seed, start=weights, steps=steps)
 

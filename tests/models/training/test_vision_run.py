@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
 from models.data.recordings import RecordingError
-from models.training import vision
-from models.training.vision import SmallRun, load_run
+from models.training import vision, vision_run
+from models.training.vision import SmallRun, VisionRun, built, load_run, write_run
 from models.training.vision_run import main, train_files
 from models.video.recipe import Recipe
 
@@ -58,3 +60,20 @@ def test_unusable_requests_are_answered(tmp_path: Path, capsys: pytest.CaptureFi
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(RecordingError, match="not what a training run leaves"):
         load_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["human-pose-resnet152", "gaitnet", "gaitformer-sm"])
+def test_a_start_reaches_the_training_of_every_kind(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of the run that is named are handed on, whatever trains the network."""
+    start = tmp_path / "start"
+    start.mkdir()
+    before = built("gaitformer-sm", 0, True)
+    write_run(VisionRun("gaitformer-sm", True, before, (), (), {}), start)
+    given: list[dict[str, Any]] = []
+    for trainer in ("train_pose", "train_gaitnet", "train_joints"):
+        monkeypatch.setattr(vision_run, trainer, lambda *_, **options: given.append(options))
+    monkeypatch.setattr(vision_run, "Walks", lambda *_: SimpleNamespace(pictures=list, crops=list, joints=list))
+    train_files(name, [tmp_path / "data.npz"], tmp_path / "out", start=start, steps=7)
+    (options,) = given
+    assert options["steps"] == 7
+    assert options["start"].keys() == before.state_dict().keys()
