@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from models.data.vision_formats.pictures import joint_pictures
+from models.data.vision_formats.pictures import JointPicture, joint_pictures
 from models.evaluation.report import over_people
 from models.evaluation.vision_pose import evaluate_pose
 from models.evaluation.vision_table import GAIT_ENERGY, energy_baseline, fourier_baseline, held_out_walks, of_run
@@ -26,6 +26,7 @@ from models.training.vision_data import (
 )
 from models.training.vision_gaitnet import GaitNetTask
 from models.training.vision_simulated import simulated_crop_walks, simulated_joint_walks
+from models.training.vision_simulated_pictures import simulated_pictures
 from models.video.gaitnet import GaitNet
 from models.vision_catalogue import BY_NAME, FOURIER
 
@@ -66,6 +67,13 @@ class Sources:
         files += [simulated_crop_walks(self.simulated, self.cache_dir)] if self.simulated else []
         return [walk for walks in files for walk in held_out_walks(walks)]
 
+    def pictures(self) -> list[JointPicture]:
+        """All pictures with joints: whoever measures a run on them splits them."""
+        return self._once("pictures", self._pictures)
+
+    def _pictures(self) -> list[JointPicture]:
+        return [*joint_pictures(self.data_dir / f"{PICTURE_FILE}.npz"), *simulated_pictures(self.simulated, self.cache_dir)]
+
     def masked(self) -> list[CropWalk]:
         """Held-out people with pictures and masks: Penn-Fudan, and KTH where its videos are at hand."""
         return self._once("masked", self._masked)
@@ -97,7 +105,7 @@ def measured_run(folder: Path, source: Sources, device: str) -> dict[str, Any]:
     command = folder / COMMAND
     result["command"] = command.read_text(encoding="utf-8").strip() if command.exists() else ""
     if BY_NAME[run.name].task == "pose":
-        result["pose"] = evaluate_pose(run, joint_pictures(source.data_dir / f"{PICTURE_FILE}.npz"), None, device)
+        result["pose"] = evaluate_pose(run, source.pictures(), None, device)
     elif isinstance(run.network, GaitNet):
         if set(result["losses"]) != {"seg"}:
             result["sets"] = of_run(run, source.silhouettes(), device)

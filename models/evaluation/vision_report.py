@@ -19,6 +19,7 @@ TITLES = {
     "casia_a_sil": "CASIA-A, silhouettes",
     "simulation": "simulated walkers",
     "pennfudan": "Penn-Fudan",
+    "lspet_upright": "LSP-extended",
 }
 
 PUBLISHED = {
@@ -51,9 +52,10 @@ def table_of_runs(
     parts = [
         ("People told apart", _people_table(measured, baselines)),
         (
-            "Joints\n\nShare of joints within 20 and 50 % of the torso (upper neck to pelvis) of where they were marked, on pictures that no run trains on; "
-            "beside it the mean\nplace of training joints, and the untrained network. 95 % intervals: bootstrap over pictures.",
-            _pose_table(measured),
+            "Joints\n\nShare of joints within 20 and 50 % of the torso (upper neck to pelvis) of where they were marked, in pictures of people that the "
+            "run did not train\non; beside it the mean place of that set's training joints, and the untrained network. 95 % intervals: bootstrap over pictures, of "
+            "simulated walkers over\npeople; the verdict is the paired interval of the difference from the mean place: whether it leaves out zero.",
+            pose_table(measured),
         ),
         (
             "Masks\n\nGaitNet's segmentation: intersection over union with the given masks, of people and photographs that the run did not train on.",
@@ -142,19 +144,31 @@ def _verdict(row: dict[str, Any], best: dict[str, float], name: str, run: dict[s
     return "; ".join(words)
 
 
-def _pose_table(measured: dict[Path, dict[str, Any]]) -> str:
+def pose_table(measured: dict[Path, dict[str, Any]]) -> str:
+    """Markdown rows of pose networks by set; an empty text where no run is of one."""
+    names = ("pck20", "usual_pck20", "untrained_pck20", "pck50", "usual_pck50", "untrained_pck50")
     rows = []
-    for folder, run in measured.items():
-        if "pose" in run:
-            figures = run["pose"]["figures"]
-            names = ("pck20", "usual_pck20", "untrained_pck20", "pck50", "usual_pck50", "untrained_pck50")
-            words = [f"LSP-extended · {run['name']} [{folder.name}]", str(run["pose"]["trained_on"]), str(run["pose"]["pictures"])]
-            rows.append([*words, *(percent(figures[name]) for name in names), PUBLISHED["human-pose"]])
+    for source in TITLES:
+        for folder, run in measured.items():
+            if source in run.get("pose", {}):
+                row = run["pose"][source]
+                words = [f"{TITLES[source]} · {run['name']} [{folder.name}]", str(row["people"]), str(row["pictures"])]
+                figures = [percent(row["figures"][name]) for name in names]
+                rows.append([*words, *figures, _pose_verdict(row["figures"]), PUBLISHED["human-pose"]])
     head = [
-        "data · network [run]", "trained on", "measured on", "PCK@0.2", "mean place", "untrained", "PCK@0.5", "mean place", "untrained",
+        "data · network [run]", "people", "pictures", "PCK@0.2", "mean place", "untrained", "PCK@0.5", "mean place", "untrained", "verdict",
         "published, other data",
     ]  # fmt: skip
     return table(head, rows) if rows else ""
+
+
+def _pose_verdict(figures: dict[str, Any]) -> str:
+    words = []
+    for name, title in (("pck20_gained", "PCK@0.2"), ("pck50_gained", "PCK@0.5")):
+        gained = figures[name]
+        sure = gained["low"] is not None and (gained["low"] > 0 or gained["high"] < 0)
+        words.append(f"{title} {'beats' if gained['value'] > 0 else 'is below'} the mean place" if sure else f"{title} as the mean place")
+    return "; ".join(words)
 
 
 def _mask_table(measured: dict[Path, dict[str, Any]]) -> str:

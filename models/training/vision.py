@@ -28,6 +28,7 @@ from models.training.vision_data import AnyWalk, CropWalk, JointWalk, enrolment_
 from models.training.vision_feeding import feeding_of
 from models.training.vision_gaitnet import GaitNetTask
 from models.training.vision_optimisation import optimisation_of
+from models.training.vision_pose import prepared_for_few_steps
 from models.training.vision_tasks import ContrastiveTask, DisentangleTask, PoseMapTask, SequenceTask
 from models.video.gaitnet import GaitNet, Stage
 from models.video.recipe import Recipe
@@ -70,8 +71,8 @@ SMALL_STAGES: dict[Stage, SmallRun] = {
     "sia": small_run("adam", 1e-4, 6, 2, 15),
 }
 
-SMALL_PICTURE_PX = {"human-pose-ir": 139, "human-pose-resnet152": 96}
-"""Side of the pictures in a small run of a pose network: 7 and 6 cells of features instead of 17 and 16."""
+SMALL_PICTURE_PX = {"human-pose-ir": 107, "human-pose-resnet152": 80}
+"""Side of the pictures in a small run of a pose network: 5 cells of features instead of 17 and 16, so that more steps fit."""
 
 SMALL_HELD_OUT, SMALL_HELD_OUT_PEOPLE = 4, 8
 """Walks of each held-out person that a small run looks at after every epoch, and people of each file, the first ones."""
@@ -88,7 +89,7 @@ SMALL_POOL = "mean"
 
 @dataclass(frozen=True, slots=True)
 class VisionRun:
-    """name, small, seed: what was trained, by which recipe, from which start.  people: FILE/SUBJECT in the order of the last layer.
+    """name, small, seed: what was trained, by which recipe, from which start.  people: SOURCE/SUBJECT of those trained on, in the order of the last layer.
     history: one row of figures per epoch (of all stages, which each row names).  kept: the row whose weights the network has.
     cost: {"processor_s", "memory_mb"}, time of the processor and most memory of the whole process."""
 
@@ -143,7 +144,7 @@ def train_joints(
         task = DisentangleTask(network, *common, body_time="legacy" if network.layout == "legacy" else "intended")
     options = _options(name, recipe, steps or (run.steps if run else task.steps), device, seed)
     history, kept = fit(task, options, out_dir, optimisation=optimisation_of(recipe))
-    return write_run(VisionRun(name, small, network, _names(people), tuple(history), kept, seed, cost_since(began_s)), out_dir)
+    return write_run(VisionRun(name, small, network, names_of(people), tuple(history), kept, seed, cost_since(began_s)), out_dir)
 
 
 STAGES: tuple[Stage, ...] = ("seg", "rec", "joint", "sia")
@@ -181,7 +182,7 @@ def train_gaitnet(
         optimisation = optimisation_of(recipe, partial(_groups, stage=stage, rate=recipe.learning_rate), accumulate=accumulate)
         rows, kept = fit(task, options, out_dir / stage, optimisation=optimisation)
         history += [{"stage": stage, **row} for row in rows]
-    return write_run(VisionRun("gaitnet", small, network, _names(people), tuple(history), kept, seed, cost_since(began_s)), out_dir)
+    return write_run(VisionRun("gaitnet", small, network, names_of(people), tuple(history), kept, seed, cost_since(began_s)), out_dir)
 
 
 def take_over(network: nn.Module, start: Mapping[str, Tensor] | None) -> None:
@@ -225,7 +226,7 @@ def built(name: str, people: int, small: bool) -> nn.Module:
     """The network that a run trains, with fresh weights. Raises KeyError for an unknown name."""
     entry = BY_NAME[name]
     if entry.task == "pose":
-        return entry.build(picture_px=SMALL_PICTURE_PX[name]) if small else entry.build()
+        return prepared_for_few_steps(entry.build(picture_px=SMALL_PICTURE_PX[name])) if small else entry.build()
     if small and name.startswith("disentangle"):
         return entry.build(people, feature_type=SMALL_FEATURES)
     if small and name.startswith("gaitformer"):
@@ -252,7 +253,8 @@ def _options(name: str, recipe: Recipe, steps: int, device: str, seed: int) -> T
     )
 
 
-def _names(people: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+def names_of(people: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """SOURCE/SUBJECT of every person, as `VisionRun.people` has them."""
     return tuple(f"{source}/{subject}" for source, subject in people)
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.data.recordings import RecordingError
 from models.data.skeletons import filmed, load_pose_walks, load_walks_3d, parts, read_fields
-from models.data.vision_formats.pictures import masked_people
+from models.data.vision_formats.pictures import JointPicture, masked_people
 from models.types import SILHOUETTE_SHAPE, Float32
 from models.video.gaitnet import GaitNet
 
@@ -57,6 +57,7 @@ class CropWalk:
 
 
 AnyWalk = TypeVar("AnyWalk", JointWalk, CropWalk)
+OfPerson = TypeVar("OfPerson", JointWalk, CropWalk, JointPicture)
 
 
 def joint_walks(path: str | Path, views_deg: Sequence[float] = VIEWS_DEG) -> list[JointWalk]:
@@ -185,8 +186,8 @@ def crop(picture_HW3: NDArray[np.uint8], aligned_HW: NDArray[np.bool_], box: NDA
     )
 
 
-def people_of(walks: Sequence[AnyWalk]) -> list[tuple[str, str]]:
-    """Sorted (source, subject) of all walks: people of different files are different people."""
+def people_of(walks: Sequence[OfPerson]) -> list[tuple[str, str]]:
+    """Sorted (source, subject) of all walks, or pictures with joints: people of different files are different people."""
     return sorted({(walk.source, walk.subject) for walk in walks}, key=lambda person: (person[0], _number(person[1]), person[1]))
 
 
@@ -194,7 +195,7 @@ def _number(name: str) -> int:
     return int(name) if name.isdigit() else -1
 
 
-def split_walks(walks: Sequence[AnyWalk], share: float = 1 / 3) -> tuple[list[AnyWalk], list[AnyWalk]]:
+def split_walks(walks: Sequence[OfPerson], share: float = 1 / 3) -> tuple[list[OfPerson], list[OfPerson]]:
     """(training, held out) by people: the last `share` of each file's people, at least two, is held out."""
     held_out: set[tuple[str, str]] = set()
     people = people_of(walks)

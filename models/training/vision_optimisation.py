@@ -30,6 +30,8 @@ class RecipeOptimisation(Optimisation):
 
     def factor(self, number: int, options: TrainOptions) -> float:
         """Relative rate; a schedule in epochs counts passes of `options.steps` steps."""
+        if self.recipe.schedule == "cosine":
+            return super().factor(number, options)
         step = number if self.recipe.iterations is not None else number // options.steps
         return self.recipe.rate(step) / self.recipe.rate(0)
 

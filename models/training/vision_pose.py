@@ -21,6 +21,7 @@ from models.data.vision_formats.pictures import JointPicture, squared
 from models.types import Float32
 from models.video.heatmaps import disc_loss, gaussian_loss
 from models.video.human_pose import JOINTS, MIRRORED, HumanPoseIR, HumanPoseResNet152, read_joints
+from models.video.running_average import FadingBatchNorm2d
 
 Target = Literal["disc", "gaussian"]
 
@@ -34,15 +35,19 @@ LARGEST_SHIFT = 0.06
 
 SLICE = 8
 
+SMALL_FADING = 0.9
+"""Of running statistics per step in a small run: at the published 0.999 they are of weights long gone."""
+
 TORSO = tuple(JOINTS.index(name) for name in ("upper_neck", "pelvis"))
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """rgb_NHW3: (N, H, H, 3) uint8.  joints_NJ3: (N, 16, 3) in their pixels."""
+    """rgb_NHW3: (N, H, H, 3) uint8.  joints_NJ3: (N, 16, 3) in their pixels.  subject_N: who is shown."""
 
     rgb_NHW3: NDArray[np.uint8]
     joints_NJ3: Float32
+    subject_N: NDArray[np.str_]
 
     def __len__(self) -> int:
         return len(self.rgb_NHW3)
@@ -50,10 +55,19 @@ class Pictures:
 
 def cropped(items: Sequence[JointPicture], side_px: int) -> Pictures:
     """Square crops of all people that have a visible joint. Raises ValueError where none has."""
-    pairs = [squared(item, side_px) for item in items if (item.joints_J3[:, 2] > 0).any()]
-    if not pairs:
+    shown = [item for item in items if (item.joints_J3[:, 2] > 0).any()]
+    if not shown:
         raise ValueError("no picture shows a joint")
-    return Pictures(np.stack([pair[0] for pair in pairs]), np.stack([pair[1] for pair in pairs]))
+    squares, joints = zip(*(squared(item, side_px) for item in shown), strict=True)
+    return Pictures(np.stack(squares), np.stack(joints), np.array([item.subject for item in shown]))
+
+
+def prepared_for_few_steps(network: nn.Module) -> nn.Module:
+    """The same network, its running statistics fading fast."""
+    for part in network.modules():
+        if isinstance(part, FadingBatchNorm2d):
+            part.fading = SMALL_FADING
+    return network
 
 
 class PoseTask:

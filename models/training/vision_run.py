@@ -5,6 +5,7 @@
     python -m models.training.vision_run table runs/* --data-dir ../shared/data/vision --simulated 60
 
 Networks on joints read npz files of joints; `gaitnet` reads silhouettes, with `--videos DIR` the pictures behind them, and photographs with masks; pose networks read pictures with joints.
+Simulated walkers join any of them.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from models.evaluation.vision_pose import evaluate_pose
 from models.evaluation.vision_report import section, table_of_runs
 from models.training.vision import STAGES, VisionRun, load_run, train_gaitnet, train_joints
 from models.training.vision_data import (
-    AnyWalk,
     CropWalk,
     JointWalk,
+    OfPerson,
     filmed_crops,
     has_masked_photographs,
     joint_walks,
@@ -42,6 +43,7 @@ from models.training.vision_data import (
 from models.training.vision_pose import Target
 from models.training.vision_pose_run import train_pose
 from models.training.vision_simulated import simulated_crop_walks, simulated_joint_walks
+from models.training.vision_simulated_pictures import simulated_pictures
 from models.video.gaitnet import Stage
 from models.vision_catalogue import BY_NAME
 
@@ -56,6 +58,11 @@ class Walks:
     most_people: int | None = None
     simulated: int = 0
     cache_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Raises RecordingError for a negative number of walkers."""
+        if self.simulated < 0:
+            raise RecordingError(f"simulated walkers are counted from 0, not {self.simulated}")
 
     def joints(self) -> list[JointWalk]:
         """Raises RecordingError naming file and field."""
@@ -76,13 +83,15 @@ class Walks:
         have = {(walk.subject, walk.session) for walk in filmed}
         return [*filmed, *(walk for walk in silhouette_walks(file) if (walk.subject, walk.session) not in have)]
 
-    def _first(self, walks: Sequence[AnyWalk]) -> list[AnyWalk]:
+    def _first(self, walks: Sequence[OfPerson]) -> list[OfPerson]:
         people = set(people_of(walks)[: self.most_people])
         return [walk for walk in walks if (walk.source, walk.subject) in people]
 
     def pictures(self) -> list[JointPicture]:
         """Raises RecordingError naming file and field."""
-        return [item for file in self.files for item in joint_pictures(file)]
+        own = [joint_pictures(file) for file in self.files]
+        own += [simulated_pictures(self.simulated, self.cache_dir)] if self.simulated else []
+        return [picture for pictures in own for picture in self._first(pictures)]
 
 
 def train_files(
@@ -109,8 +118,8 @@ def train_files(
     """
     if name not in BY_NAME:
         raise RecordingError(f"{name}: no published camera network; there are {', '.join(BY_NAME)}")
-    if not files and (not simulated or BY_NAME[name].task == "pose"):
-        raise RecordingError(f"{name}: nothing to train on; name files" + ("" if BY_NAME[name].task == "pose" else " or simulated walkers"))
+    if not files and not simulated:
+        raise RecordingError(f"{name}: nothing to train on; name files or simulated walkers")
     walks = Walks(files, videos, most_people, simulated, out_dir.parent / "walkers")
     weights = None if start is None else load_run(start).network.state_dict()
     if BY_NAME[name].task == "pose":

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-Schedule = Literal["constant", "step", "staircase", "cyclic"]
+Schedule = Literal["constant", "step", "staircase", "cyclic", "cosine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,8 @@ class Recipe:
     learning_rate: the start, and the lower bound of a cyclic schedule.  batch: samples per step.  epochs, iterations: the length of
     the run in the unit that was published; the other is None.  schedule: "step" and "staircase" multiply by `decay` every
     `decay_every` (in the unit of the length); "cyclic" rises to `peak` in `decay_every` epochs and falls back in as many, as in the
-    phases of `cyclic_bounds`.  clip: limit of the gradient's norm.  published: False where a needed value is not published and is ours.
+    phases of `cyclic_bounds`; "cosine" warms up and falls to nothing over the whole run, however long that is, and is left to whoever knows
+    (`models.training.vision_optimisation`).  clip: limit of the gradient's norm.  published: False where a needed value is not published and is ours.
     """
 
     optimizer: Literal["adam", "adamw", "sgd", "rmsprop"]

@@ -31,10 +31,13 @@ MARGIN = 0.2
 
 @dataclass(frozen=True, slots=True)
 class JointPicture:
-    """One person. picture_HW3: uint8, blue first.  joints_J3: (16, 3) float32; where visible is 0 the place means nothing."""
+    """One person. picture_HW3: uint8, blue first.  joints_J3: (16, 3) float32; where visible is 0 the place means nothing.  source: its file, or
+    the simulation.  subject: within the source; the picture's number where it is not known who is shown."""
 
     picture_HW3: NDArray[np.uint8]
     joints_J3: Float32
+    source: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,12 @@ def joint_pictures(path: str | Path) -> list[JointPicture]:
     field or picture."""
     path = Path(path)
     fields = read_fields(path, ("jpg", "jpg_off", "joints"))
-    pictures = _decoded(path, "jpg", fields["jpg"], fields["jpg_off"], cv2.IMREAD_COLOR)
+    pictures = decoded(path, "jpg", fields["jpg"], fields["jpg_off"], cv2.IMREAD_COLOR)
     joints = fields["joints"]
     if joints.shape != (len(pictures), len(LSP_14), 3) or not np.isfinite(joints).all():
         raise RecordingError(f"{path}: field 'joints' must be finite ({len(pictures)}, {len(LSP_14)}, 3), got {joints.shape}")
-    return [JointPicture(picture, sixteen(joints_J3)) for picture, joints_J3 in zip(pictures, joints, strict=True)]
+    pairs = zip(pictures, joints, strict=True)
+    return [JointPicture(picture, sixteen(joints_J3), path.stem, str(number)) for number, (picture, joints_J3) in enumerate(pairs)]
 
 
 def sixteen(lsp_J3: Float32) -> Float32:
@@ -93,8 +97,8 @@ def masked_people(path: str | Path, side_px: int = 64) -> list[MaskedPerson]:
     """Everyone boxed in photographs with instance masks. Raises RecordingError naming file and field or picture."""
     path = Path(path)
     fields = read_fields(path, ("jpg", "jpg_off", "mask_png", "mask_off", "box"))
-    pictures = _decoded(path, "jpg", fields["jpg"], fields["jpg_off"], cv2.IMREAD_COLOR)
-    masks = _decoded(path, "mask_png", fields["mask_png"], fields["mask_off"], cv2.IMREAD_UNCHANGED)
+    pictures = decoded(path, "jpg", fields["jpg"], fields["jpg_off"], cv2.IMREAD_COLOR)
+    masks = decoded(path, "mask_png", fields["mask_png"], fields["mask_off"], cv2.IMREAD_UNCHANGED)
     people = []
     for number, x0, y0, x1, y1, value in fields["box"].tolist():
         if not 0 <= number < len(pictures) or masks[number].shape[:2] != pictures[number].shape[:2]:
@@ -108,7 +112,9 @@ def masked_people(path: str | Path, side_px: int = 64) -> list[MaskedPerson]:
     return people
 
 
-def _decoded(path: Path, name: str, content: NDArray, offsets: NDArray, flags: int) -> list[NDArray[np.uint8]]:
+def decoded(path: Path, name: str, content: NDArray, offsets: NDArray, flags: int) -> list[NDArray[np.uint8]]:
+    """Pictures (H, W, 3) or (H, W), as the flags of `cv2.imdecode` say, from their bytes end to end. Raises RecordingError naming file and
+    field or picture."""
     if offsets.ndim != 1 or len(offsets) < 2 or (np.diff(offsets) <= 0).any() or offsets[-1] > len(content):
         raise RecordingError(f"{path}: the offsets of {name!r} must rise and stay within its {len(content)} bytes")
     pictures = []

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from models.data.vision_formats.pictures import JointPicture, joint_pictures
 from models.training import vision, vision_pose_run
 from models.training.vision import SmallRun, load_run
-from models.training.vision_pose import Pictures, PoseTask, Target, correct_joints, cropped, usual_places
+from models.training.vision_pose import SMALL_FADING, Pictures, PoseTask, Target, correct_joints, cropped, usual_places
 from models.training.vision_pose_run import split_pictures, train_pose
 from models.video.human_pose import JOINTS, MIRRORED, HumanPoseResNet152
 from models.video.recipe import Recipe
+from models.video.running_average import FadingBatchNorm2d
 
 NECK, PELVIS = JOINTS.index("upper_neck"), JOINTS.index("pelvis")
 
@@ -42,7 +43,7 @@ def drawn(count: int = 2, side: int = 64) -> Pictures:
     rgb = np.zeros((count, side, side, 3), np.uint8)
     for joint, (x, y) in enumerate(joints_NJ3[0, :, :2].astype(int)):
         rgb[:, y, x] = 100 + joint
-    return Pictures(rgb, joints_NJ3)
+    return Pictures(rgb, joints_NJ3, np.arange(count).astype(str))
 
 
 def test_right_joints_lie_within_a_share_of_the_torso() -> None:
@@ -110,6 +111,18 @@ def test_the_loss_falls_on_real_pictures(items: list[JointPicture], target: Targ
     assert set(after) == {"pck20", "pck50", "held_out_loss", "score"}
 
 
+@pytest.mark.parametrize(
+    ("small", "fading"),
+    [
+        (True, SMALL_FADING),  # a few hundred steps
+        (False, 0.999),  # as published
+    ],
+)
+def test_running_statistics_follow_a_small_run(small: bool, fading: float) -> None:
+    parts = [part for part in vision.built("human-pose-ir", 0, small).modules() if isinstance(part, FadingBatchNorm2d)]
+    assert {part.fading for part in parts} == {fading}
+
+
 def test_another_target_is_refused() -> None:
     with pytest.raises(ValueError, match="'disc' or 'gaussian', not 'cross'"):
         PoseTask(HumanPoseResNet152(64), drawn(), drawn(), 1, "cpu", "cross")  # type: ignore[arg-type]
@@ -121,10 +134,11 @@ def test_a_small_run_is_written_and_read(items: list[JointPicture], tmp_path: Pa
     monkeypatch.setitem(vision.SMALL_PICTURE_PX, name, 32)
     run = train_pose(name, items[:5], tmp_path, small=True)
     read = load_run(tmp_path)
-    assert (read.name, read.people, read.kept) == (name, (), run.kept)
+    assert (read.name, read.people, read.kept) == (name, run.people, run.kept)
     assert read.cost["processor_s"] > 0
     x_B3HW = torch.rand(1, 3, 32, 32) * 255
     assert torch.equal(read.network(x_B3HW), run.network(x_B3HW))
     assert not torch.equal(read.network(x_B3HW), read.untrained()(x_B3HW))
     training, held_out = split_pictures(items[:5])
-    assert (len(training), len(held_out)) == (4, 1)
+    assert (len(training), len(held_out)) == (3, 2)
+    assert run.people == ("lspet_upright/0", "lspet_upright/1", "lspet_upright/2")

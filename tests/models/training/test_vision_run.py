@@ -49,8 +49,8 @@ def test_a_run_is_trained_resumed_and_evaluated(
 def test_unusable_requests_are_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(RecordingError, match="gaitnn-gru-1"):
         train_files("gaitnn", [], tmp_path)
-    for name, words in (("human-pose-ir", "name files$"), ("gaitformer-sm", "name files or simulated walkers")):
-        with pytest.raises(RecordingError, match=words):
+    for name in ("human-pose-ir", "gaitformer-sm"):
+        with pytest.raises(RecordingError, match="name files or simulated walkers"):
             train_files(name, [], tmp_path)
     with pytest.raises(SystemExit):
         main(["train", "gaitnet", str(tmp_path / "absent.npz"), "--out", str(tmp_path / "run")])

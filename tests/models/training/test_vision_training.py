@@ -143,6 +143,11 @@ def test_recipes_set_the_rate_of_every_step() -> None:
     stepped = optimisation_of(GaitNet.stages["rec"])
     assert [stepped.factor(k, options) for k in (19_999, 20_000)] == pytest.approx([1.0, 0.1])  # in iterations, not epochs
     network = GaitNet(2)
+    waved = optimisation_of(Recipe("rmsprop", 1e-3, 4, epochs=4, schedule="cosine", published=False))
+    rate = [waved.factor(number, options) for number in range(options.epochs * options.steps)]
+    assert rate[0] == pytest.approx(0.05)  # warms up over a tenth of the whole run
+    assert max(rate) == pytest.approx(1.0, abs=0.05)
+    assert rate[-1] < 0.01
     optimizer = optimisation_of(GaitNet.stages["rec"], lambda module: network.groups("rec")).build(network, 1.0)
     assert [group["lr"] for group in optimizer.param_groups] == [1e-2, 2e-2]
     assert isinstance(optimizer, torch.optim.SGD)

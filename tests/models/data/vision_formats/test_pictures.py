@@ -47,7 +47,7 @@ def test_a_square_keeps_joints_on_what_they_mark() -> None:
     joints_J3[2] = (-500, 0, 0)  # unmarked joints lie anywhere
     cv2.circle(picture, (40, 30), 6, (255, 0, 0), -1)  # blue first
     cv2.circle(picture, (90, 170), 6, (0, 0, 255), -1)
-    square, placed_J3 = squared(JointPicture(picture, joints_J3), 96)
+    square, placed_J3 = squared(JointPicture(picture, joints_J3, "file", "0"), 96)
     assert square.shape == (96, 96, 3)
     for joint, channel in ((0, 2), (1, 0)):  # RGB
         x, y = (round(float(value)) for value in placed_J3[joint, :2])
@@ -55,7 +55,7 @@ def test_a_square_keeps_joints_on_what_they_mark() -> None:
         assert placed_J3[joint, 2] == 1
     assert placed_J3[2, 2] == 0
     with pytest.raises(ValueError, match="without a visible joint"):
-        squared(JointPicture(picture, np.zeros((16, 3), np.float32)), 96)
+        squared(JointPicture(picture, np.zeros((16, 3), np.float32), "file", "0"), 96)
 
 
 @pytest.mark.parametrize(
