@@ -42,7 +42,7 @@ def strip(file: Path) -> Path:
 
 def heat(file: Path) -> Path:
     rng = np.random.default_rng(0)
-    pictures = Pictures(rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8), np.full((2, 16, 3), 30.0, np.float32))
+    pictures = Pictures(rng.integers(0, 255, (2, 64, 64, 3), dtype=np.uint8), np.full((2, 16, 3), 30.0, np.float32), np.array(["0", "1"]))
     return heat_map_picture(pictures, rng.random((2, 16, 32, 32)), np.full((2, 16, 2), 40.0), file, "heat maps")
 
 
