@@ -25,10 +25,10 @@ from models.skeleton.st_gcn import STGCN
 from models.training.engine import fit
 from models.training.options import TrainOptions
 from models.training.vision_data import AnyWalk, CropWalk, JointWalk, enrolment_of, people_of, split_walks
+from models.training.vision_depth import prepared_for_few_steps
 from models.training.vision_feeding import feeding_of
 from models.training.vision_gaitnet import GaitNetTask
 from models.training.vision_optimisation import optimisation_of
-from models.training.vision_pose import prepared_for_few_steps
 from models.training.vision_tasks import ContrastiveTask, DisentangleTask, PoseMapTask, SequenceTask
 from models.video.gaitnet import GaitNet, Stage
 from models.video.recipe import Recipe

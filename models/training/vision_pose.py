@@ -21,7 +21,6 @@ from models.data.vision_formats.pictures import JointPicture, squared
 from models.types import Float32
 from models.video.heatmaps import disc_loss, gaussian_loss
 from models.video.human_pose import JOINTS, MIRRORED, HumanPoseIR, HumanPoseResNet152, read_joints
-from models.video.running_average import FadingBatchNorm2d
 
 Target = Literal["disc", "gaussian"]
 
@@ -34,9 +33,6 @@ LARGEST_SHIFT = 0.06
 """Of a picture's side, by which a training picture is moved. Sizes of the published augmentations are not known."""
 
 SLICE = 8
-
-SMALL_FADING = 0.9
-"""Of running statistics per step in a small run: at the published 0.999 they are of weights long gone."""
 
 TORSO = tuple(JOINTS.index(name) for name in ("upper_neck", "pelvis"))
 
@@ -62,14 +58,6 @@ def cropped(items: Sequence[JointPicture], side_px: int) -> Pictures:
     return Pictures(np.stack(squares), np.stack(joints), np.array([item.subject for item in shown]))
 
 
-def prepared_for_few_steps(network: nn.Module) -> nn.Module:
-    """The same network, its running statistics fading fast."""
-    for part in network.modules():
-        if isinstance(part, FadingBatchNorm2d):
-            part.fading = SMALL_FADING
-    return network
-
-
 class PoseTask:
     """A pose network on `models.training.engine`. Raises ValueError for another target."""
 
@@ -81,11 +69,6 @@ class PoseTask:
         self.module: nn.Module = network
         self.network, self.batch, self.device, self.target = network, batch, device, target
         self.training, self.held_out = training, held_out
-
-    @property
-    def steps(self) -> int:
-        """Whole batches in a pass over the pictures."""
-        return max(1, len(self.training) // self.batch)
 
     def loss(self, rng: Generator) -> Tensor:
         chosen_B = rng.choice(len(self.training), self.batch, replace=len(self.training) < self.batch)

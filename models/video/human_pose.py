@@ -97,7 +97,12 @@ class HumanPoseIR(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Residual block of 1 x 1, 3 x 3, 1 x 1 convolutions, `inner` channels within and 4 * inner out. Source: He et al., CVPR 2016."""
+    """Residual block of 1 x 1, 3 x 3, 1 x 1 convolutions, `inner` channels within and 4 * inner out. Source: He et al., CVPR 2016.
+
+    resting: passed by, an identity; for training that begins with fewer blocks.
+    """
+
+    resting = False
 
     def __init__(self, c_in: int, inner: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -112,7 +117,7 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
-        return F.relu(self.body(x_BCHW) + self.shortcut(x_BCHW))
+        return x_BCHW if self.resting else F.relu(self.body(x_BCHW) + self.shortcut(x_BCHW))
 
 
 def stage(c_in: int, inner: int, blocks: int, stride: int = 1, dilation: int = 1) -> nn.Sequential:

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from models.data.vision_formats.pictures import JointPicture, joint_pictures
 from models.training import vision, vision_pose_run
 from models.training.vision import SmallRun, load_run
-from models.training.vision_pose import SMALL_FADING, Pictures, PoseTask, Target, correct_joints, cropped, usual_places
+from models.training.vision_pose import Pictures, PoseTask, Target, correct_joints, cropped, usual_places
 from models.training.vision_pose_run import split_pictures, train_pose
 from models.video.human_pose import JOINTS, MIRRORED, HumanPoseResNet152
 from models.video.recipe import Recipe
-from models.video.running_average import FadingBatchNorm2d
 
 NECK, PELVIS = JOINTS.index("upper_neck"), JOINTS.index("pelvis")
 
@@ -111,18 +110,6 @@ def test_the_loss_falls_on_real_pictures(items: list[JointPicture], target: Targ
     assert set(after) == {"pck20", "pck50", "held_out_loss", "score"}
 
 
-@pytest.mark.parametrize(
-    ("small", "fading"),
-    [
-        (True, SMALL_FADING),  # a few hundred steps
-        (False, 0.999),  # as published
-    ],
-)
-def test_running_statistics_follow_a_small_run(small: bool, fading: float) -> None:
-    parts = [part for part in vision.built("human-pose-ir", 0, small).modules() if isinstance(part, FadingBatchNorm2d)]
-    assert {part.fading for part in parts} == {fading}
-
-
 def test_another_target_is_refused() -> None:
     with pytest.raises(ValueError, match="'disc' or 'gaussian', not 'cross'"):
         PoseTask(HumanPoseResNet152(64), drawn(), drawn(), 1, "cpu", "cross")  # type: ignore[arg-type]
@@ -130,7 +117,8 @@ def test_another_target_is_refused() -> None:
 
 def test_a_small_run_is_written_and_read(items: list[JointPicture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "human-pose-resnet152"
-    monkeypatch.setitem(vision_pose_run.SMALL, name, SmallRun(1, 1, Recipe("rmsprop", 1e-4, 2, epochs=1, published=False)))
+    for phase in vision_pose_run.SMALL:
+        monkeypatch.setitem(vision_pose_run.SMALL, phase, SmallRun(1, 1, Recipe("rmsprop", 1e-4, 2, epochs=1, published=False)))
     monkeypatch.setitem(vision.SMALL_PICTURE_PX, name, 32)
     run = train_pose(name, items[:5], tmp_path, small=True)
     read = load_run(tmp_path)
@@ -139,6 +127,20 @@ def test_a_small_run_is_written_and_read(items: list[JointPicture], tmp_path: Pa
     x_B3HW = torch.rand(1, 3, 32, 32) * 255
     assert torch.equal(read.network(x_B3HW), run.network(x_B3HW))
     assert not torch.equal(read.network(x_B3HW), read.untrained()(x_B3HW))
+    assert [row["stage"] for row in read.history] == ["shallow", "whole"]
     training, held_out = split_pictures(items[:5])
     assert (len(training), len(held_out)) == (3, 2)
     assert run.people == ("lspet_upright/0", "lspet_upright/1", "lspet_upright/2")
+
+
+def test_a_start_is_taken_over_without_the_blocks_that_rest_first(
+    items: list[JointPicture], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "human-pose-resnet152"
+    for phase in vision_pose_run.SMALL:
+        monkeypatch.setitem(vision_pose_run.SMALL, phase, SmallRun(1, 1, Recipe("rmsprop", 1e-9, 2, epochs=1, published=False)))
+    monkeypatch.setitem(vision.SMALL_PICTURE_PX, name, 32)
+    start = {key: torch.ones_like(value) for key, value in vision.built(name, 0, True).state_dict().items()}
+    after = train_pose(name, items[:5], tmp_path, small=True, start=start).network.state_dict()
+    for key, value in (("scoring.weight", 1.0), ("stages.2.0.body.7.weight", 1.0), ("stages.2.1.body.7.weight", 0.0)):
+        assert torch.allclose(after[key], torch.tensor(value), atol=1e-6), key  # the rate is next to nothing

@@ -130,7 +130,8 @@ def test_a_pose_network_is_trained_and_evaluated_on_walkers(
 ) -> None:
     pytest.importorskip("matplotlib")
     few(monkeypatch)
-    monkeypatch.setitem(vision_pose_run.SMALL, NAME, SmallRun(1, 1, Recipe("adamw", 1e-4, 2, epochs=1, published=False)))
+    for phase in vision_pose_run.SMALL:
+        monkeypatch.setitem(vision_pose_run.SMALL, phase, SmallRun(1, 1, Recipe("adamw", 1e-4, 2, epochs=1, published=False)))
     monkeypatch.setitem(vision.SMALL_PICTURE_PX, NAME, 32)
     (tmp_path / "walkers").symlink_to(kept)
     out = tmp_path / "run"
