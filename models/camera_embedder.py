@@ -31,12 +31,13 @@ class CameraEmbedder:
     """Turns windows of a camera into points of one embedding space; a pure function of each window, without state.
 
     Networks of one input ignore the other.  name, space: registered name; name@hash of weights and preprocessing.  card: the model card.
-    window, hop: 32 steps of the camera grid every 8.  dim: D.
+    window, hop: 32 steps of the camera grid every 8.  dim, matched_dim: D, all of which is compared.
     """
 
     def __init__(self, network: CameraNetwork, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
         self.window, self.hop, self.dim = network.WINDOW, network.HOP, network.DIM
+        self.matched_dim = self.dim
         self.network = network.eval()
 
     @cached_property

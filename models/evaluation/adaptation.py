@@ -32,6 +32,8 @@ def evaluate_adaptation(
         if adapted:
             teachers = [item for item in [*enrolled, *probes] if item.person not in measured]
             own = [_moved(items, embedder, teachers) for items in own]
+        else:
+            own = [[item.matched(embedder.matched_dim) for item in items] for items in own]
         _, scores = embedded_scores(*own)
         for kind, pairs in scores.items():
             pooled.setdefault(kind, {}).update(pairs)
@@ -42,7 +44,7 @@ def _moved(items: Sequence[EmbeddedRecording], embedder: GaitEmbedder, teachers:
     """The recordings in the space that the teachers' windows lead to."""
     taught = sorted({item.person for item in teachers})
     windows = [np.concatenate([item.vector_WD for item in teachers if item.person == person]) for person in taught]
-    transform = learn_transform(embedder.space, windows)
+    transform = learn_transform(embedder.space, windows, embedder.matched_dim)
     if transform is None:
         raise ValueError(f"{len(taught)} people are too few to teach a site's transform")
     return [replace(item, vector_WD=transform.apply(item.vector_WD)) for item in items if len(item.vector_WD)]

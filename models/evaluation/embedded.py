@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from models.data.recordings import Recording
 from models.inertial.cutting import cut, window_samples
 from models.inertial.embedder import GaitEmbedder
 from models.inertial.extractor import WalkExtractor
+from models.matching.vectors import leading
 from models.types import Float32
 
 
@@ -29,17 +30,24 @@ class EmbeddedRecording:
     def person(self) -> str:
         return self.recording.subject
 
+    def matched(self, dim: int) -> EmbeddedRecording:
+        """With the first `dim` directions of every vector."""
+        return replace(self, vector_WD=leading(self.vector_WD, dim))
+
 
 def embed_recordings(
     extractor: WalkExtractor, embedder: GaitEmbedder, recordings: Sequence[Recording], first_index: int = 0
 ) -> list[EmbeddedRecording]:
-    """Cuts and embeds every recording; its first sample lies at grid index `first_index`. Recordings without a window stay, empty."""
+    """Cuts and embeds every recording; its first sample lies at grid index `first_index`. Recordings without a window stay, empty.
+
+    Vectors are those that are compared: the embedder's first `matched_dim` directions.
+    """
     result = []
     for recording in recordings:
         samples, _, _ = to_grid(recording)
         starts_W = cut(samples, first_index, extractor).window_starts_W
         vector_WD, quality_W = embedder.embed(window_samples(samples, first_index, starts_W, embedder.window_samples))
-        result.append(EmbeddedRecording(recording, starts_W, vector_WD, quality_W))
+        result.append(EmbeddedRecording(recording, starts_W, vector_WD, quality_W).matched(embedder.matched_dim))
     return result
 
 

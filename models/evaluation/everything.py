@@ -17,7 +17,7 @@ from models.evaluation.leakage import NETWORKS as LEAKING
 from models.evaluation.leakage import leakage
 from models.evaluation.splits import RECOGNITION, RecognitionSplit
 from models.evaluation.strangers import Basis, evaluate_strangers
-from models.evaluation.suite import Row, Suite
+from models.evaluation.suite import Row, Suite, compared_space
 from models.inertial.embedder import GaitEmbedder
 from models.registry import load_embedder
 from models.training.windows import Cut
@@ -51,16 +51,17 @@ def evaluate_everything(
             run_dir = cache_dir / "run" / "leakage"
             leaks[f"{name}, {words}"] = suite.cached(f"leakage|{name}|{cut}", partial(leakage, name, cut, data_dir, run_dir))
     embedder = load_embedder("default")
+    compared = compared_space(embedder.card)
     strangers: dict[str, Row] = {}
     for title, load in stranger_sets(data_dir).items():
         for basis, words in BASES.items():
             if basis != "space" or title in SITES:
-                key = f"{embedder.space}|strangers|{title}|{basis}"
+                key = f"{compared}|strangers|{title}|{basis}"
                 strangers[f"{title}, {words}"] = suite.cached(key, partial(_strangers, embedder, load, basis))
     adaptation: dict[str, Row] = {}
     for title, load in adaptation_sets(data_dir).items():
         for adapted in (False, True):
-            key = f"{embedder.space}|adaptation|{title}|{adapted}"
+            key = f"{compared}|adaptation|{title}|{adapted}"
             name = f"{title}, {'adapted' if adapted else 'not adapted'}"
             adaptation[name] = suite.cached(key, partial(_adaptation, embedder, load, adapted))
     write_report(rows, leaks, strangers, adaptation, out, command)

@@ -18,6 +18,7 @@ from models.evaluation.embedded import EmbeddedRecording, templates
 from models.evaluation.report import CONFIDENCE, Evaluation, Figure, over_people
 from models.inertial.embedder import GaitEmbedder
 from models.matching import DecisionPolicy, Gallery, adapt_impostors, combine
+from models.matching.vectors import leading
 from models.training.site_space import adapt_space
 from models.types import Float32
 
@@ -103,12 +104,12 @@ def widened(figure: Figure, hits: int, probes: int) -> Figure:
 def _site(embedder: GaitEmbedder, items: Sequence[EmbeddedRecording], without: str, basis: Basis) -> _Site:
     """The site as all people but one make it."""
     if basis != "space":
-        return _Site(lambda vectors_WD: vectors_WD, embedder.calibration)
+        return _Site(lambda vectors_WD: leading(vectors_WD, embedder.matched_dim), embedder.calibration)
     walks: dict[str, list[Float32]] = {}
     for item in items:
         if item.person != without:
             walks.setdefault(item.person, []).append(item.vector_WD)
-    site = adapt_space(embedder.space, walks)
+    site = adapt_space(embedder.space, walks, embedder.matched_dim)
     if site is None:
         raise ValueError(f"{len(walks)} people are too few, or their walks, for a space of the site")
     return _Site(site.transform.apply, site.calibration)
@@ -116,7 +117,7 @@ def _site(embedder: GaitEmbedder, items: Sequence[EmbeddedRecording], without: s
 
 def _gallery(embedder: GaitEmbedder, enrolled: Sequence[EmbeddedRecording], site: _Site, without: str | None) -> Gallery:
     """Everybody but one person, one template each: the mean of all enrolment windows."""
-    gallery = Gallery(embedder.space, embedder.dim)
+    gallery = Gallery(embedder.space, embedder.matched_dim)
     people, template_GD = templates([item for item in enrolled if item.person != without])
     for person, template_D in zip(people, site.apply(template_GD) if people else (), strict=True):
         gallery.put(person, f"{person}-1", template_D, quality=1.0, windows=1, expires_ns=None, space=embedder.space)

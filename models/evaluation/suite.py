@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -32,6 +32,7 @@ from models.inertial.embedder import PenultimateEmbedding
 from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.published import UNet
 from models.inertial.verifier import TEMPLATE_WINDOWS
+from models.matching.vectors import leading
 from models.registry import WEIGHTS_DIR, RegistryError, find_network, load_embedder, load_extractor, load_verifier, load_weights, read_card
 from models.training.train import train
 from models.types import GRID_RATE_HZ
@@ -119,15 +120,16 @@ class Suite:
             ]
         else:
             card = read_card(entry.name, folder)
+            compared = compared_space(card)
             rows += [
-                self.cached(f"{space}|{split.key}", partial(self.recognise, entry, folder, split))
+                self.cached(f"{compared}|{split.key}", partial(self.recognise, entry, folder, split))
                 for split in RECOGNITION
                 if not self.knows(card, split)
             ]
             if entry.default:
                 cutter = load_extractor("default").space
                 rows += [
-                    self.cached(f"{space}|{cutter}|{split.key}", partial(self.live, entry, split)) for split in RECOGNITION[:LIVE_SPLITS]
+                    self.cached(f"{compared}|{cutter}|{split.key}", partial(self.live, entry, split)) for split in RECOGNITION[:LIVE_SPLITS]
                 ]
             if entry.per_person:
                 rows.append(self.cached(f"{space}|closed", lambda: self.closed_set(entry, folder)))
@@ -175,7 +177,7 @@ class Suite:
         space = str(read_card(entry.name, folder)["space"])
         if entry.task == EMBEDDING_TASK:
             embedder = load_embedder(entry.name, folder)
-            both = recognise(lambda x_WT6: embedder.embed(x_WT6)[0], enrol, probe, {"embedder": space})
+            both = recognise(lambda x_WT6: leading(embedder.embed(x_WT6)[0], embedder.matched_dim), enrol, probe, {"embedder": space})
         else:
             verifier = load_verifier(entry.name, folder)
             scorer = PairScorer(verifier.maps, verifier.pair_scores, TEMPLATE_WINDOWS)
@@ -223,6 +225,11 @@ class Suite:
     @cached_property
     def _windows(self) -> dict[str, tuple[Windows, Windows]]:
         return {}
+
+
+def compared_space(card: Mapping[str, Any]) -> str:
+    """The space of a model card, with the number of directions that are compared where the card says it: rows depend on both."""
+    return "|".join(str(card[name]) for name in ("space", "matched_dim") if name in card)
 
 
 def slow(entry: NetworkEntry) -> bool:

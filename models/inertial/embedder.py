@@ -72,19 +72,29 @@ class UnitClassical(ClassicalEmbedding):
         return F.normalize(features_BD, dim=1), features_BD.new_ones(len(features_BD))
 
 
+def matched_dim(network: GaitTCN | PenultimateEmbedding | UnitClassical) -> int:
+    """How many of the first directions of its embedding are compared: what training calibrates, and writes into the model card."""
+    return network.MATCHED_DIM if isinstance(network, GaitTCN) else network.DIM
+
+
 class GaitEmbedder:
     """Turns gait windows into points of one embedding space; a pure function of each window, without state.
 
     name, space: registered name; name@hash of weights and preprocessing.  card: the model card; research weights say their licence in the
-    log when they are loaded.
-    window_samples, hop_samples: a window of 128 grid samples every 64.  dim: D, 128 for our own network.
+    log when they are loaded.  Raises ValueError for a card that does not fit the network.
+    window_samples, hop_samples: a window of 128 grid samples every 64.  dim: D.  matched_dim: how many of the first directions are compared
+    (models.matching.vectors.leading), unless a site's transform says otherwise.
     """
 
     def __init__(self, network: GaitTCN | PenultimateEmbedding | UnitClassical, name: str, space: str, card: Mapping[str, Any]) -> None:
         self.name, self.space, self.card = name, space, card
         if card.get("weights_set") == "research":
             logger.warning("%s: %s", name, card["licence"])
-        self.window_samples, self.hop_samples, self.dim = network.WINDOW, network.HOP, network.DIM
+        self.window_samples, self.hop_samples = network.WINDOW, network.HOP
+        self.dim: int = network.DIM
+        self.matched_dim: int = card.get("matched_dim", self.dim)
+        if not 0 < self.matched_dim <= self.dim:
+            raise ValueError(f"{name}: the model card compares {self.matched_dim} of {self.dim} directions")
         self.network = prepare_for_inference(network)
 
     @cached_property

@@ -85,15 +85,19 @@ class WalkTCN(nn.Module):
 
 
 class GaitTCN(nn.Module):
-    """(B, 128, 6) raw samples of walking -> (B, 80) embedding of unit length and (B,) quality in [0, 1].
+    """(B, 128, 6) raw samples of walking -> (B, 128) embedding of unit length and (B,) quality in [0, 1].
 
     The embedding is a linear discriminant of features pooled at three depths, not the output that the losses see: the last layer knows the
     placements and people it was trained on, the earlier ones hold on devices, placements and people that are new. How much that is worth
     stands in models/evaluation/EXPERIMENTS.md.
     """
 
-    WINDOW, HOP, DIM = 128, 64, 80
+    WINDOW, HOP, DIM = 128, 64, 128
     """Grid samples at 50 Hz: windows of 2.56 s every 1.28 s."""
+
+    MATCHED_DIM = 64
+    """Directions that are compared: the first ones differ most between people. A site's transform chooses its own among all of them, and
+    needs the others (EXPERIMENTS.md); the gallery's time goes with their number."""
 
     HEAD_DIM = 64
     """Of the output for the losses."""

@@ -20,10 +20,13 @@ PLACES = ("pocket_front", "waist", "wrist", "foot_l")
 
 
 class PlacedGaitTCN(GaitTCN):
-    """(B, 128, 6) raw samples of walking -> (B, 80) embedding of unit length and (B,) quality in [0, 1].
+    """(B, 128, 6) raw samples of walking -> (B, 128) embedding of unit length and (B,) quality in [0, 1].
 
     Trunk, output for the losses and quality are GaitTCN's. discriminant: the K discriminants as one layer.
     """
+
+    MATCHED_DIM = GaitTCN.DIM
+    """All: the research set is for accuracy, not for large galleries."""
 
     def __init__(self, width: int = 48) -> None:
         super().__init__(width)

@@ -17,8 +17,8 @@ from models.types import Float32
 TEMPLATES_PER_PERSON = 4
 
 
-DIM = 80
-"""Of the default embedding (models.inertial.networks.GaitTCN.DIM, which would load torch)."""
+DIM = 64
+"""Directions of the default embedding that are compared (models.inertial.networks.GaitTCN.MATCHED_DIM, which would load torch)."""
 
 
 def random_gallery(templates: int, dim: int, threads: int | None = None, seed: int = 0) -> Gallery:

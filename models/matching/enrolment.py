@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from models.matching.evidence import LEAST_WEIGHT, WINDOW_NS, covered_windows
 from models.matching.gallery import Gallery
 from models.matching.policy import DecisionPolicy
-from models.matching.vectors import unit_rows
+from models.matching.vectors import leading, unit_rows
 from models.types import Float32, ShapeError
 
 
@@ -130,11 +130,12 @@ def already_enrolled(
 ) -> str | None:
     """Under which other name these templates' walker is enrolled already, by the policy's threshold; None if under none.
 
-    A margin over the second person is not asked for: someone enrolled twice has none. subject: the name being enrolled, which may match.
+    The gallery may hold only the first directions of the templates. A margin over the second person is not asked for: someone enrolled twice has none. subject: the name being enrolled, which may match.
     """
     if not templates or not len(gallery):
         return None
-    matches = gallery.match([template.vector_D for template in templates], top=2, now_ns=now_ns)
+    vector_ND = np.stack([template.vector_D for template in templates])
+    matches = gallery.match(leading(vector_ND, gallery.dim), top=2, now_ns=now_ns)
     threshold_T = policy.threshold(max(matches.templates, 1), [template.effective_windows for template in templates])
     found = [
         (score, name)

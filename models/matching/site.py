@@ -3,10 +3,10 @@
 Two things are learnt, apart from one another. `SiteImpostors` moves the distribution of impostor scores. `SiteTransform` changes the space
 itself: it centres the embeddings on the site's people and whitens them by the covariance within people (within-class covariance
 normalisation: Hatch, Kajarekar & Stolcke, Interspeech 2006), so that what differs from window to window of one person counts less than what
-differs between people. A transform is a space of its own, named after what it holds: vectors of the network's space go in, nothing that was
+differs between people, and keeps the directions in which the site's windows then differ most. A transform is a space of its own, named after what it holds: vectors of the network's space go in, nothing that was
 enrolled is changed, and leaving the transform away leads back.
 
-Shape letters: N vectors, P people, D embedding.
+Shape letters: N vectors, P people, D embedding, M directions that are matched.
 """
 
 from __future__ import annotations
@@ -86,44 +86,54 @@ def adapt_impostors(gallery: Gallery) -> SiteImpostors | None:
 class SiteTransform:
     """Centring and whitening of one embedding space for one site.
 
-    space: the embedding space that goes in.  mean_D, matrix_DD: y = normalise((x - mean) matrix), float64.  people: whom it was learnt from.
+    space: the embedding space that goes in.  mean_D, matrix_DM: y = normalise((x - mean) matrix), float64.  people: whom it was learnt from.
     Raises ShapeError if mean and matrix do not fit each other or are not finite.
     """
 
     space: str
     mean_D: NDArray[np.float64]
-    matrix_DD: NDArray[np.float64]
+    matrix_DM: NDArray[np.float64]
     people: int
 
     def __post_init__(self) -> None:
-        dim = len(self.mean_D)
-        if self.mean_D.shape != (dim,) or self.matrix_DD.shape != (dim, dim):
-            raise ShapeError(f"mean and matrix must be (D,) and (D, D), got {self.mean_D.shape} and {self.matrix_DD.shape}")
-        if not (np.isfinite(self.mean_D).all() and np.isfinite(self.matrix_DD).all()):
+        mean, matrix = self.mean_D.shape, self.matrix_DM.shape
+        if len(mean) != 1 or len(matrix) != 2 or matrix[0] != mean[0] or not 0 < matrix[1] <= mean[0]:
+            raise ShapeError(f"mean and matrix must be (D,) and (D, M) with M at most D, got {mean} and {matrix}")
+        if not (np.isfinite(self.mean_D).all() and np.isfinite(self.matrix_DM).all()):
             raise ShapeError("mean and matrix of a site's transform must be finite")
+
+    @property
+    def dim(self) -> int:
+        """M, the length of what comes out."""
+        return self.matrix_DM.shape[1]
 
     @cached_property
     def adapted_space(self) -> str:
         """Id of the space that comes out: the one that goes in, "+site-" and eight digits of the hash of mean and matrix."""
-        content = self.mean_D.astype("<f8").tobytes() + self.matrix_DD.astype("<f8").tobytes()
+        content = self.mean_D.astype("<f8").tobytes() + self.matrix_DM.astype("<f8").tobytes()
         return f"{self.space}+site-{hashlib.sha256(content).hexdigest()[:8]}"
 
     def apply(self, vectors_ND: ArrayLike) -> Float32:
-        """(N, D) unit rows of `space` -> (N, D) unit rows of `adapted_space`. Each row alone decides its result. Raises ShapeError."""
+        """(N, D) unit rows of `space` -> (N, M) unit rows of `adapted_space`. Each row alone decides its result. Raises ShapeError."""
         rows_ND = unit_rows(vectors_ND, len(self.mean_D)).astype(np.float64)
-        moved_ND = np.einsum("nd,de->ne", rows_ND - self.mean_D, self.matrix_DD)  # not BLAS: the same row, the same bits in any batch
-        length_N1 = np.linalg.norm(moved_ND, axis=1, keepdims=True)
-        moved_ND[length_N1[:, 0] < 1e-12] = self.matrix_DD[0]  # the mean itself has no direction
-        return np.asarray(moved_ND / np.maximum(np.linalg.norm(moved_ND, axis=1, keepdims=True), 1e-12), np.float32)
+        moved_NM = np.einsum("nd,dm->nm", rows_ND - self.mean_D, self.matrix_DM)  # not BLAS: the same row, the same bits in any batch
+        length_N1 = np.linalg.norm(moved_NM, axis=1, keepdims=True)
+        moved_NM[length_N1[:, 0] < 1e-12] = np.eye(1, self.dim)  # the mean itself has no direction
+        return np.asarray(moved_NM / np.linalg.norm(moved_NM, axis=1, keepdims=True), np.float32)
 
 
 def learn_transform(
-    space: str, people: Sequence[ArrayLike], shrinkage: float = SHRINKAGE, least_people: int = LEAST_PEOPLE_TO_TRANSFORM
+    space: str,
+    people: Sequence[ArrayLike],
+    matched_dim: int | None = None,
+    shrinkage: float = SHRINKAGE,
+    least_people: int = LEAST_PEOPLE_TO_TRANSFORM,
 ) -> SiteTransform | None:
     """From the window embeddings (N_p, D) of every person of a site, best of several walks each. Every person weighs the same.
 
+    matched_dim: M, as many directions of the whitened space as are kept, those in which windows differ most; None keeps all.
     None if fewer than `least_people` people have LEAST_VECTORS vectors. Raises ShapeError for vectors that are no embeddings and
-    ValueError for a shrinkage outside (0, 1].
+    ValueError for a shrinkage outside (0, 1] or a matched_dim outside 1 to D.
     """
     if not 0.0 < shrinkage <= 1.0:
         raise ValueError(f"shrinkage must be in (0, 1], got {shrinkage}")
@@ -139,4 +149,11 @@ def learn_transform(
     value_D, vector_DD = np.linalg.eigh((1.0 - shrinkage) * within_DD + shrinkage * round_DD)
     floor = max(float(value_D[-1]) * 1e-6, 1e-12)  # walks that are copies of one another have no spread
     matrix_DD = vector_DD / np.sqrt(np.maximum(value_D, floor)) @ vector_DD.T  # symmetric: the whitening that turns vectors least
-    return SiteTransform(space, mean_PD.mean(axis=0), matrix_DD, len(groups))
+    mean_D = mean_PD.mean(axis=0)
+    if matched_dim is None or matched_dim == dims[0]:
+        return SiteTransform(space, mean_D, matrix_DD, len(groups))
+    if not 0 < matched_dim < dims[0]:
+        raise ValueError(f"matched_dim must be 1 to {dims[0]}, got {matched_dim}")
+    moved = [(rows - mean_D) @ matrix_DD for rows in groups]
+    total_DD = np.mean([rows.T @ rows / len(rows) for rows in moved], axis=0)
+    return SiteTransform(space, mean_D, matrix_DD @ np.linalg.eigh(total_DD)[1][:, : -matched_dim - 1 : -1], len(groups))

@@ -13,6 +13,9 @@ from models.types import Float32, ShapeError
 UNIT_TOLERANCE = 1e-3
 """Largest deviation from unit length: half-float storage of 64 to 256 dimensions stays below 5e-4."""
 
+LEAST_LENGTH = 1e-6
+"""Below this what is left of a unit vector is rounding."""
+
 
 class SpaceMismatch(ValueError):
     """A vector of one embedding space met a gallery of another; their cosine would mean nothing."""
@@ -32,6 +35,15 @@ def unit_rows(vectors_ND: ArrayLike, dim: int | None = None) -> Float32:
         worst = int(np.argmax(np.nan_to_num(np.abs(length_N - 1.0), nan=np.inf)))
         raise ShapeError(f"vectors must be finite and of unit length, row {worst} has length {length_N[worst]:.4g}")
     return rows
+
+
+def leading(vectors_ND: Float32, dim: int) -> Float32:
+    """(N, D) unit rows -> (N, dim) unit rows of their first directions; a row that has nothing there becomes the first direction."""
+    if vectors_ND.shape[1] == dim:
+        return vectors_ND
+    first_ND = vectors_ND[:, :dim].copy()
+    first_ND[np.linalg.norm(first_ND, axis=1) < LEAST_LENGTH] = np.eye(1, dim)
+    return np.asarray(first_ND / np.linalg.norm(first_ND, axis=1, keepdims=True), np.float32)
 
 
 def unit(vector_D: ArrayLike, dim: int) -> Float32:

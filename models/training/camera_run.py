@@ -244,7 +244,7 @@ def calibrate_on_films(network: GaitCamera, seen: Filmed) -> dict[str, Any]:
     for person in np.unique(seen.person_N):
         rows = [vector_ND[(seen.person_N == person) & (seen.passage_N == number)] for number in np.unique(seen.passage_N)]
         walks[f"sim{person}"] = [row for row in rows if len(row) >= CALIBRATION_WINDOWS[-1]]
-    scores = {(SOURCE, n): walk_scores(walks, n, None) for n in CALIBRATION_WINDOWS}
+    scores = {(SOURCE, n): walk_scores(walks, n, lambda rows_ND: rows_ND) for n in CALIBRATION_WINDOWS}
     calibration = calibration_of(scores, {(SOURCE, person) for person in walks})
     by_pair = {kind: passage_figures(vector_ND, seen, *pair) for kind, pair in PAIRS.items()}
     how = "simulated walkers that no training has seen, filmed and passed through detector and pose network"

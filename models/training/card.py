@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from models.catalogue import NetworkEntry
+from models.inertial.embedder import PenultimateEmbedding, UnitClassical, matched_dim
+from models.inertial.networks import GaitTCN
 from models.registry import space_id
 from models.training.final import final_figures
 from models.training.options import TrainOptions
@@ -66,6 +68,7 @@ def write(
         "parameters": sum(parameter.numel() for parameter in network.parameters()) or sum(tensor.numel() for tensor in tensors.values()),
         "input": entry.input,
         "preprocessing": entry.preprocessing,
+        **({"matched_dim": matched_dim(network)} if isinstance(network, GaitTCN | PenultimateEmbedding | UnitClassical) else {}),
         "licence": licence(list(sources)),
         "data": {
             name: {**SOURCES.get(name, {"title": name, "licence": "stated by whoever trained"}), **use} for name, use in sources.items()

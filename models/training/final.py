@@ -13,7 +13,7 @@ from models.data.grid import to_grid
 from models.data.recordings import Recording, load_recordings
 from models.evaluation import Evaluation, evaluate_extraction, evaluate_identification, evaluate_verification
 from models.evaluation.pairs import evaluate_pairs
-from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding, UnitClassical
+from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding, UnitClassical, matched_dim
 from models.inertial.extractor import StreamingUNet, WalkExtractor
 from models.inertial.networks import GaitTCN, WalkTCN
 from models.inertial.published import ClassicalPair, PairNetwork
@@ -47,7 +47,7 @@ def final_figures(entry: NetworkEntry, network: nn.Module, space: str, options: 
         elif isinstance(shipped, GaitTCN | PenultimateEmbedding | UnitClassical):
             enrol, probe = enrolment_and_probes(recordings)
             if enrol:
-                pair = load_extractor(), GaitEmbedder(shipped, entry.name, space, {})
+                pair = load_extractor(), GaitEmbedder(shipped, entry.name, space, {"matched_dim": matched_dim(shipped)})
                 evaluations += [evaluate_identification(*pair, enrol, probe), evaluate_verification(*pair, enrol, probe)]
         if evaluations:
             figures[Path(file).stem] = [evaluation.to_json() for evaluation in evaluations]

@@ -14,13 +14,14 @@ from models.calibration import CalibrationError
 from models.catalogue import CAMERA, EMBEDDING, EXTRACTION, NetworkEntry
 from models.data.recordings import Recording
 from models.data.simulated import FIRST_TRAINING_SEED, SOURCE, simulate
-from models.inertial.embedder import PenultimateEmbedding, UnitClassical
+from models.inertial.embedder import PenultimateEmbedding, UnitClassical, matched_dim
 from models.inertial.extractor import StreamingUNet
 from models.inertial.networks import GaitTCN, WalkTCN
 from models.inertial.published import ClassicalPair, PairNetwork
 from models.inertial.published.fusion import CNNLSTM
 from models.inertial.published.pairs import PairCNNLSTM
 from models.inertial.verifier import PairVerifier
+from models.matching.vectors import leading
 from models.registry import find_network, load_weights
 from models.training import card
 from models.training.camera_run import train_camera
@@ -270,11 +271,11 @@ def _fit_embedder(
 
 
 def embed_with(network: GaitTCN | PenultimateEmbedding | UnitClassical) -> Embed:
-    """(W, 128, 6) -> (W, D) by a network in evaluation mode."""
+    """(W, 128, 6) -> (W, M) as they are compared, by a network in evaluation mode."""
 
     @torch.inference_mode()
     def embed(x_WT6: Float32) -> Float32:
-        return np.concatenate([network(part)[0].numpy() for part in torch.from_numpy(x_WT6).split(256)])
+        return leading(np.concatenate([network(part)[0].numpy() for part in torch.from_numpy(x_WT6).split(256)]), matched_dim(network))
 
     return embed
 

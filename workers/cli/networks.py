@@ -128,9 +128,13 @@ def train(
                   "legacy": legacy, "pretrained": pretrained}  # fmt: skip
         if given := [f"--{name}" for name, value in others.items() if value]:
             raise typer.BadParameter(f"published camera networks have recipes of their own and take no {', '.join(given)}")
+        from models.evaluation.vision_measured import COMMAND
         from models.training.vision_run import train_files
 
         train_files(model, data, out, simulated=simulated, small=small, device=device.value, seed=seed, steps=steps or 0)
+        given = [f"--{name} {value}" for name, value in {"simulated": simulated, "seed": seed, "steps": steps}.items() if value]
+        words = [f"gaitstream train {model}", *(f"--data {file}" for file in data), f"--out {out}", f"--device {device.value}", *given]
+        (out / COMMAND).write_text(" ".join([*words, *(["--small"] if small else [])]) + "\n", encoding="utf-8")
         typer.echo(f"{model}: weights and curve are in {out}; `gaitstream evaluate walks {out} --data FILE` measures them")
         return
     card = run(
@@ -157,7 +161,7 @@ def calibrate(
     embedder = embedder_of(settings)
     templates = run_async(read_gallery(settings))
     walks = run_async(walks_of(settings, templates, embedder.space))
-    site = measure_site(templates, walks, embedder.space, embedder.dim)
+    site = measure_site(templates, walks, embedder.space, embedder.matched_dim)
     out.write_text(site.model_dump_json(indent=1) + "\n")
     transform, own = site.transform(), site.calibration()
     if transform is not None and own is not None:

@@ -12,6 +12,7 @@ import numpy as np
 from models.calibration import ScoreCalibration
 from models.matching import DecisionPolicy, Gallery
 from models.matching.enrolment import DEVICE, TRACK, Limits, already_enrolled, build_templates
+from models.matching.vectors import leading
 from streams import topics
 from streams.errors import BadMessage
 from streams.messages import EmbeddingRecord, Template
@@ -40,9 +41,11 @@ RECENT_S = (600.0, 7200.0)
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingSpace:
-    """The space that this site embeds in, and how alike two walks must be there to be one person's."""
+    """The space that this site embeds in, and how alike two walks must be there to be one person's.  matched_dim: directions that are compared,
+    None for all."""
 
     name: str
+    matched_dim: int | None
     policy: DecisionPolicy
     verifier: PairVerifier | None
     limits: Limits
@@ -55,14 +58,14 @@ class EmbeddingSpace:
         site = read_site(settings, name)
         impostors = site.impostors() if site else None
         policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.target_fpir, settings.min_windows, site=impostors)
-        return cls(name, policy, verifier_of(settings), DEVICE)
+        return cls(name, card.get("matched_dim"), policy, verifier_of(settings), DEVICE)
 
     @classmethod
     def of_cameras(cls, settings: Settings) -> EmbeddingSpace:
         """The same for tracks of cameras."""
         card = camera_embedder_card(settings)
         policy = DecisionPolicy(ScoreCalibration.from_card(card), settings.camera_target_fpir, settings.camera_min_windows)
-        return cls(str(card["space"]), policy, None, TRACK)
+        return cls(str(card["space"]), card.get("matched_dim"), policy, None, TRACK)
 
 
 Spaces = dict["Modality", EmbeddingSpace]
@@ -85,7 +88,7 @@ async def enrol(settings: Settings, command: Command, view: GalleryView, spaces:
     if result.reasons:
         why = "too_little_walking" if result.reasons[0].startswith(("too little", "poor signal")) else "two_people"
         raise Refusal("; ".join(result.reasons), why)
-    known = await asyncio.to_thread(gallery_of, view.current(), space.name, vectors_ND.shape[1])  # seconds with 100,000 templates
+    known = await asyncio.to_thread(gallery_of, view.current(), space, vectors_ND.shape[1])  # seconds with 100,000 templates
     other = already_enrolled(known, result.templates, space.policy, subject=command.subject, now_ns=time.time_ns())
     if other is not None:
         text = f"this walk is already enrolled as {other}; use gallery merge or rename if it is the same person"
@@ -186,10 +189,11 @@ async def _found(settings: Settings, stream_key: str, since_ns: int | None) -> l
     return list(found.values())
 
 
-def gallery_of(templates: Iterable[Template], space: str, dim: int) -> Gallery:
-    """The templates of one space as something to match against."""
-    gallery = Gallery(space, dim)
+def gallery_of(templates: Iterable[Template], space: EmbeddingSpace, dim: int) -> Gallery:
+    """The templates of one space as something to match against.  dim: length of its embeddings."""
+    gallery = Gallery(space.name, space.matched_dim or dim)
     for t in templates:
-        if t.space == space and len(t.vector) == dim:
-            gallery.put(t.subject, t.template_id, t.vector, quality=t.quality, windows=t.windows, expires_ns=t.expires_ns, space=space)
+        if t.space == space.name and len(t.vector) == dim:
+            vector_M = leading(np.asarray(t.vector, np.float32)[None], gallery.dim)[0]
+            gallery.put(t.subject, t.template_id, vector_M, quality=t.quality, windows=t.windows, expires_ns=t.expires_ns)
     return gallery

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from models.matching import Gallery, adapt_impostors
+from models.matching.vectors import leading
 from models.training.site_space import adapt_space
 from streams import topics
 from streams.clients import read_partitions
@@ -52,24 +53,26 @@ async def walks_of(settings: Settings, templates: Iterable[Template], space: str
     return dict(walks)
 
 
-def measure_site(templates: Iterable[Template], walks: Mapping[str, list[Float32]], space: str, dim: int) -> SiteCalibration:
+def measure_site(templates: Iterable[Template], walks: Mapping[str, list[Float32]], space: str, matched_dim: int) -> SiteCalibration:
     """From the enrolled people of a gallery and the windows behind their templates.  Raises Refused when there are too few.
 
     walks: by person, the embeddings (W, D) behind each template, as far as they are retained.
+    matched_dim: directions of an embedding that are compared.
     """
-    gallery = Gallery(space, dim)
+    gallery = Gallery(space, matched_dim)
     now_ns = time.time_ns()
     for t in templates:
         if t.space == space and (t.expires_ns is None or t.expires_ns > now_ns):
-            gallery.put(t.subject, t.template_id, t.vector, quality=t.quality, windows=t.windows, expires_ns=t.expires_ns, space=space)
+            vector_M = leading(np.asarray(t.vector, np.float32)[None], matched_dim)[0]
+            gallery.put(t.subject, t.template_id, vector_M, quality=t.quality, windows=t.windows, expires_ns=t.expires_ns, space=space)
     site = adapt_impostors(gallery)
     if site is None:
         raise Refused(f"{gallery.subjects} people are enrolled in {space}: too few to say how alike strangers are here (at least 5)")
-    own = adapt_space(space, walks)
+    own = adapt_space(space, walks, matched_dim)
     entry = None
     if own is not None:
         transform = own.transform
         entry = SiteSpaceEntry(
-            mean=transform.mean_D.tolist(), matrix=transform.matrix_DD.tolist(), calibration=own.calibration.to_card(), eer=own.eer
+            mean=transform.mean_D.tolist(), matrix=transform.matrix_DM.tolist(), calibration=own.calibration.to_card(), eer=own.eer
         )
     return SiteCalibration(space=space, mean=site.mean, upper=site.upper, people=site.people, made_ns=now_ns, own=entry)

@@ -1,6 +1,6 @@
 """What recognises people in one modality: embedder, gallery of its space, calibrated thresholds, claims.
 
-Shape letters: B batch, D embedding.
+Shape letters: N, B rows, D embedding, M its directions that are matched.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import structlog
 from models.matching.evidence import combine
 from models.matching.gallery import Gallery
 from models.matching.policy import DecisionPolicy
+from models.matching.vectors import leading
+from models.types import ShapeError
 from streams import metrics, topics
 from streams.messages import EmbeddingRecord, IdentityEvent
 from streams.messages.fields import stable_id
@@ -50,6 +52,7 @@ class Embedder(Protocol):
     name: str
     space: str
     dim: int
+    matched_dim: int
 
     @property
     def calibration(self) -> ScoreCalibration:
@@ -71,7 +74,8 @@ class Recogniser(ABC, Generic[S]):
         calibration = (site.calibration() if site else None) or embedder.calibration
         impostors = site.impostors() if site and self._transform is None else None
         self.policy = DecisionPolicy(calibration, target_fpir, min_windows, site=impostors)
-        self._gallery = Gallery(self.space, embedder.dim)
+        self.matched_dim = self._transform.dim if self._transform else embedder.matched_dim
+        self._gallery = Gallery(self.space, self.matched_dim)
 
     @abstractmethod
     def takes(self, sample: Sample) -> bool:
@@ -108,7 +112,7 @@ class Recogniser(ABC, Generic[S]):
             self._gallery.put(
                 subject,
                 template_id,
-                vector_D if self._transform is None else self._transform.apply(vector_D[None])[0],
+                self._matched(vector_D[None])[0],
                 quality=template.quality,
                 windows=template.windows,
                 expires_ns=template.expires_ns,
@@ -122,12 +126,18 @@ class Recogniser(ABC, Generic[S]):
     # ---- samples to events -------------------------------------------------------------------------------------------------------
 
     def vectors(self, samples: Sequence[S]) -> tuple[Float32, Float32, Float32]:
-        """Embeddings (B, D), the same as they are matched at this site (B, D), qualities (B,)."""
+        """Embeddings (B, D), the same as they are matched at this site (B, M), qualities (B,)."""
         began = time.perf_counter()
         vectors_BD, quality_B = self.embed(samples)
         metrics.FORWARD_SECONDS.labels(self.embedder.name).observe(time.perf_counter() - began)
         metrics.FORWARD_BATCH.labels(self.embedder.name).observe(len(samples))
-        return vectors_BD, vectors_BD if self._transform is None else self._transform.apply(vectors_BD), quality_B
+        return vectors_BD, self._matched(vectors_BD), quality_B
+
+    def _matched(self, vectors_ND: Float32) -> Float32:
+        """(N, M) unit rows as they are matched.  Raises ShapeError for rows that are no embeddings."""
+        if vectors_ND.shape[1:] != (self.embedder.dim,):
+            raise ShapeError(f"embeddings of {self.embedder.space} have {self.embedder.dim} numbers, got {vectors_ND.shape[1:]}")
+        return leading(vectors_ND, self.matched_dim) if self._transform is None else self._transform.apply(vectors_ND)
 
     def embedding(self, sample: S, vector_D: NDArray[np.float32], quality: float) -> EmbeddingRecord:
         """The embedding as it travels: always of the network's space."""

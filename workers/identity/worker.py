@@ -104,7 +104,7 @@ class IdentityWorker(Processor):
         for b, (incoming, sample) in enumerate(zip(batch, samples, strict=True)):
             walk = self._walks.get((incoming.at, sample.stream_key))
             if walk is None:
-                walk = self._walks[incoming.at, sample.stream_key] = Walk(recogniser.embedder.dim)
+                walk = self._walks[incoming.at, sample.stream_key] = Walk(recogniser.matched_dim)
             walk.add(incoming, sample, matched_BD[b], float(quality_B[b]))
             self._sensed_ns[incoming.at] = max(self._sensed_ns.get(incoming.at, 0), sample.received_ns)
             walks.append(walk)

@@ -14,7 +14,9 @@ from models.evaluation import evaluate_extraction, evaluate_verification
 from models.inertial.cutting import cut, window_samples
 from models.inertial.embedder import GaitEmbedder
 from models.inertial.extractor import WalkExtractor
-from models.registry import find_network, load_embedder, load_extractor
+from models.inertial.networks import GaitTCN
+from models.inertial.placed import PlacedGaitTCN
+from models.registry import find_network, load_embedder, load_extractor, read_card
 from models.types import Float32, ShapeError
 
 
@@ -53,6 +55,21 @@ def test_embedder_contract(embedder: GaitEmbedder) -> None:
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
     assert ((quality >= 0) & (quality <= 1)).all()
     assert embedder.embed(samples(0, 128))[0].shape == (0, embedder.dim)
+
+
+@pytest.mark.parametrize(("name", "network"), [("gait-tcn", GaitTCN), ("gait-tcn-research", PlacedGaitTCN)])
+def test_the_card_compares_the_directions_that_the_calibration_is_of(name: str, network: type[GaitTCN]) -> None:
+    assert load_embedder(name).matched_dim == read_card(name)["matched_dim"] == network.MATCHED_DIM
+
+
+@pytest.mark.parametrize("directions", [0, -1, GaitTCN.DIM + 1])
+def test_a_card_that_compares_directions_that_are_not_there_is_refused(directions: int) -> None:
+    with pytest.raises(ValueError, match="directions"):
+        GaitEmbedder(GaitTCN(), "own", "own@0", {"matched_dim": directions})
+
+
+def test_a_card_without_directions_compares_all() -> None:
+    assert GaitEmbedder(GaitTCN(), "own", "own@0", {}).matched_dim == GaitTCN.DIM  # weights of a user, trained before there was a choice
 
 
 @pytest.mark.parametrize("batch", [1, 2, 63, 64, 65, 200])

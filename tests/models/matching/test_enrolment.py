@@ -7,6 +7,7 @@ import pytest
 
 from models.matching import DecisionPolicy, Gallery, already_enrolled, build_templates
 from models.matching.evidence import HOP_NS, WINDOW_NS
+from models.matching.vectors import leading
 from models.types import Float32, ShapeError
 from tests.models.matching.build import calibration, near, units
 
@@ -126,3 +127,13 @@ def test_already_enrolled(enrolled: dict[str, Float32], subject: str | None, now
         gallery.put(name, "t", vector_D, expires_ns=500)
     templates = build_templates(walk(ANN, 20), np.ones(20), in_a_row(20)).templates
     assert already_enrolled(gallery, templates, DecisionPolicy(calibration(), 0.01, 3), subject=subject, now_ns=now_ns) == found
+
+
+def test_already_enrolled_compares_the_directions_that_the_gallery_holds() -> None:
+    other = ANN.copy()
+    other[DIM // 2 :] *= -1  # the same in the first half, opposite in the second
+    templates = build_templates(walk(ANN, 20), np.ones(20), in_a_row(20)).templates
+    for dim, found in ((DIM, None), (DIM // 2, "zoe")):
+        gallery = Gallery("space@1", dim)
+        gallery.put("zoe", "t", leading(other[None], dim)[0])
+        assert already_enrolled(gallery, templates, DecisionPolicy(calibration(), 0.01, 3)) == found

@@ -45,8 +45,18 @@ def test_people_it_never_saw_are_told_apart_better() -> None:
 
 
 def test_directions_that_vary_within_people_lose_weight() -> None:
-    gain_D = np.linalg.norm(learnt(people_of_a_site(40, 3)).matrix_DD, axis=1)
+    gain_D = np.linalg.norm(learnt(people_of_a_site(40, 3)).matrix_DM, axis=1)
     assert gain_D[-3:].max() < 0.5 * gain_D[:-3].min()
+
+
+def test_the_directions_that_are_kept_are_those_in_which_people_differ() -> None:
+    people, others = people_of_a_site(40, 1), people_of_a_site(20, 2)
+    few, every = learn_transform("net@0", people, 10), learnt(people)
+    assert few is not None and few.dim == 10 and few.apply(others[0]).shape == (30, 10)
+    lengths = np.linalg.norm(few.matrix_DM, axis=1)
+    assert lengths[-3:].max() < 0.5 * lengths[:-3].min()  # not those in which one person's windows scatter
+    kept = error_rate([few.apply(rows) for rows in others])
+    assert kept < 0.5 * error_rate(others) and kept < error_rate([every.apply(rows) for rows in others]) + 0.05
 
 
 def test_a_row_gives_the_same_whatever_else_is_in_the_batch() -> None:
@@ -85,22 +95,28 @@ def test_people_as_alike_as_copies_give_a_finite_transform() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mean_D", "matrix_DD"),
+    ("mean_D", "matrix_DM"),
     [
         (np.zeros(4), np.eye(5)),  # of different spaces
+        (np.zeros(4), np.ones((4, 5))),  # more directions than there are
+        (np.zeros(4), np.ones((4, 0))),  # none
+        (np.zeros(4), np.ones(4)),  # not a matrix
         (np.zeros((4, 4)), np.eye(4)),  # not a vector
         (np.full(4, np.nan), np.eye(4)),  # not finite
     ],
 )
-def test_what_does_not_fit_is_refused(mean_D: NDArray[np.float64], matrix_DD: NDArray[np.float64]) -> None:
+def test_what_does_not_fit_is_refused(mean_D: NDArray[np.float64], matrix_DM: NDArray[np.float64]) -> None:
     with pytest.raises(ShapeError):
-        SiteTransform("net@0", mean_D, matrix_DD, 8)
+        SiteTransform("net@0", mean_D, matrix_DM, 8)
 
 
 def test_ill_formed_input_is_refused() -> None:
     people = people_of_a_site(9, 8)
     with pytest.raises(ValueError, match="shrinkage"):
         learn_transform("net@0", people, shrinkage=0.0)
+    for dim in (0, DIM + 1):
+        with pytest.raises(ValueError, match="matched_dim"):
+            learn_transform("net@0", people, dim)
     with pytest.raises(ShapeError):
         learn_transform("net@0", [2.0 * rows for rows in people])
     with pytest.raises(ShapeError, match="one length"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from models.evaluation.vision_measured import COMMAND
 from models.training.vision import VisionRun, built, write_run
 from models.training.vision_data import joint_walks, people_of
 from workers.cli import app
@@ -61,6 +62,16 @@ def test_a_published_camera_network_is_measured_on_whom_it_did_not_see(data_dir:
     assert json.loads(printed) == own
     assert 2 <= own["cmu_walk"]["people"] <= 8
     assert (figures / "views-cmu_walk.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_of_a_camera_network_says_by_which_command(data_dir: Path, tmp_path: Path) -> None:
+    file = data_dir / "vision" / "cmu_walk.npz"
+    if not file.exists():
+        pytest.skip("no recordings: vision/cmu_walk.npz is absent")
+    words = ["train", "gaitformer-sm", "--data", str(file), "--out", str(tmp_path), "--steps", "1", "--small"]
+    run(*words)
+    command = (tmp_path / COMMAND).read_text().split()
+    assert command[0] == "gaitstream" and sorted(command[1:]) == sorted([*words, "--device", "cpu"])
 
 
 def test_walks_need_data_and_a_run(tmp_path: Path) -> None:

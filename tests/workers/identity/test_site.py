@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from numpy.typing import NDArray
 
 from models.data.recordings import load_recordings
+from models.matching.vectors import leading
 from models.registry import load_embedder
 from models.training.scoring import walking_windows
 from models.types import Float32
@@ -70,7 +71,7 @@ def test_a_site_adapts_and_goes_back(walks: dict[str, list[NDArray[np.float32]]]
     names = list(embedded)
     site_people, others = names[:SITE_PEOPLE], names[SITE_PEOPLE:]
     templates = [template(name, walk, i, embedder.space) for name in site_people for i, walk in enumerate(embedded[name])]
-    site = measure_site(templates, {name: embedded[name] for name in site_people}, embedder.space, embedder.dim)
+    site = measure_site(templates, {name: embedded[name] for name in site_people}, embedder.space, embedder.matched_dim)
     transform, calibration = site.transform(), site.calibration()
     assert transform is not None and calibration is not None and site.own is not None
     assert calibration.people == SITE_PEOPLE and set(calibration.windows) >= {1, 4}
@@ -79,7 +80,7 @@ def test_a_site_adapts_and_goes_back(walks: dict[str, list[NDArray[np.float32]]]
     # People who did not teach it: the next walk against the first ones.
     assert len(others) >= 5
     ranks = {}
-    for kind, apply in (("shipped", lambda rows: rows), ("site", transform.apply)):
+    for kind, apply in (("shipped", lambda rows: leading(rows, embedder.matched_dim)), ("site", transform.apply)):
         centres = np.stack([apply(embedded[name][0].mean(0)[None] / np.linalg.norm(embedded[name][0].mean(0)))[0] for name in others])
         right = [names_i == int(np.argmax(centres @ apply(walk).mean(0))) for names_i, n in enumerate(others) for walk in embedded[n][1:]]
         ranks[kind] = float(np.mean(right))
