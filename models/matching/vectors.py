@@ -37,18 +37,21 @@ def unit_rows(vectors_ND: ArrayLike, dim: int | None = None) -> Float32:
     return rows
 
 
-def leading(vectors_ND: Float32, dim: int) -> Float32:
-    """(N, D) unit rows -> (N, dim) unit rows of their first directions; a row that has nothing there becomes the first direction."""
-    if vectors_ND.shape[1] == dim:
-        return vectors_ND
-    first_ND = vectors_ND[:, :dim].copy()
-    first_ND[np.linalg.norm(first_ND, axis=1) < LEAST_LENGTH] = np.eye(1, dim)
-    return np.asarray(first_ND / np.linalg.norm(first_ND, axis=1, keepdims=True), np.float32)
-
-
 def unit(vector_D: ArrayLike, dim: int) -> Float32:
     """One vector, as unit_rows."""
     vector = np.asarray(vector_D)
     if vector.ndim != 1:
         raise ShapeError(f"a template's vector must be ({dim},), got {vector.shape}")
     return unit_rows(vector[None], dim)[0]
+
+
+def leading(vectors_ND: Float32, dim: int) -> Float32:
+    """(N, D) unit rows -> (N, dim) unit rows of their first directions; a row that has nothing there becomes the first direction.
+
+    Raises ShapeError as unit_rows, but for rows that are kept whole, which come back as they are.
+    """
+    if vectors_ND.shape[1] == dim:
+        return vectors_ND
+    first_ND = unit_rows(vectors_ND)[:, :dim].copy()
+    first_ND[np.linalg.norm(first_ND, axis=1) < LEAST_LENGTH] = np.eye(1, dim)
+    return np.asarray(first_ND / np.linalg.norm(first_ND, axis=1, keepdims=True), np.float32)

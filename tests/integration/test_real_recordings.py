@@ -21,6 +21,7 @@ import pytest
 from models.data.recordings import Recording, load_recordings
 from models.evaluation.embedded import EmbeddedRecording, embed_recordings
 from models.evaluation.identification import evaluate_identification
+from models.matching.vectors import leading
 from models.registry import load_embedder, load_extractor
 from models.types import GRID_STEP_NS, Float32
 from streams.clients import read_partitions
@@ -175,7 +176,8 @@ def test_the_evaluation_cuts_and_embeds_alike(walked: Walked, evaluated: dict[st
     for device, records in walked.embeddings.items():
         row = evaluated[device]
         assert [record.start_ns for record in records] == (row.starts_W * GRID_STEP_NS).tolist(), device
-        cosine_W = np.sum(np.stack([record.vector for record in records]).astype(np.float64) * row.vector_WD, axis=1)
+        live_WM = leading(np.stack([record.vector for record in records]), row.vector_WD.shape[1])
+        cosine_W = np.sum(live_WM.astype(np.float64) * row.vector_WD, axis=1)
         assert cosine_W.min() >= 1 - 1e-4, device
         np.testing.assert_allclose([record.quality for record in records], row.quality_W, atol=1e-3, err_msg=device)
 
@@ -198,9 +200,10 @@ def test_the_evaluation_gives_the_figures_of_the_live_vectors(walked: Walked) ->
 
 
 def vectors(walked: Walked, person: str, trials: tuple[str, ...]) -> Float32:
-    """(N, D) live embeddings of a person's recordings of these trials."""
+    """(N, M) live embeddings of a person's recordings of these trials, as they are compared."""
     devices = [d for d, r in walked.recordings.items() if r.subject == person and r.trial in trials]
-    return np.stack([record.vector for device in devices for record in walked.embeddings[device]])
+    live_ND = np.stack([record.vector for device in devices for record in walked.embeddings[device]])
+    return leading(live_ND, load_embedder("default").matched_dim)
 
 
 def unit(vector_D: Float32) -> Float32:

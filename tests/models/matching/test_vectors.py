@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.matching.vectors import leading
+from models.types import ShapeError
 
 
 @settings(max_examples=40, deadline=None)
@@ -31,6 +32,19 @@ def test_first_directions_at_unit_length(rows: int, dim: int, kept: int, seed: i
 )
 def test_rows(row: tuple[float, ...], expected: tuple[float, ...]) -> None:
     assert leading(np.array([row], np.float32), 2)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        (0.0, 0.0, 0.0),  # not a direction
+        (0.6, 0.0, 0.6),  # not of unit length
+        (np.nan, 0.0, 1.0),  # not a number
+    ],
+)
+def test_what_is_no_embedding_is_not_made_one(row: tuple[float, ...]) -> None:
+    with pytest.raises(ShapeError):
+        leading(np.array([row], np.float32), 2)
 
 
 def test_all_directions_are_the_vectors_themselves() -> None:
