@@ -15,6 +15,7 @@ from models.evaluation.embedded import embed_recordings, probe_vectors, template
 from models.inertial.cutting import cut
 from models.inertial.embedder import GaitEmbedder
 from models.inertial.extractor import WalkExtractor
+from models.matching.vectors import leading
 from models.registry import load_embedder, load_extractor
 
 Networks = tuple[WalkExtractor, GaitEmbedder]
@@ -40,7 +41,7 @@ def test_windows_of_an_evaluation_are_those_of_the_workers(networks: Networks, w
     samples = walks[0].samples_N6
     assert np.array_equal(item.starts_W, cut(samples, first_index, extractor).window_starts_W)
     own = np.stack([samples[start - first_index : start - first_index + 128] for start in item.starts_W])
-    assert np.allclose(item.vector_WD, embedder.embed(own)[0], atol=1e-5)
+    assert np.allclose(item.vector_WD, leading(embedder.embed(own)[0], embedder.matched_dim), atol=1e-5)
 
 
 def test_templates_and_probes_are_normalised_means(networks: Networks, walks: list[Recording]) -> None:
