@@ -103,6 +103,15 @@ class Supervisor:
                         raise Unavailable(f"{child.name} is not ready after {timeout_s:.0f} s: {missing}")
                     await asyncio.sleep(0.1)
 
+    async def restart(self, role: str, environment: dict[str, str]) -> None:
+        """Stop a role gracefully and start it with these settings on top of its own, which it keeps if it dies later."""
+        child = self.children[role]
+        if child.task:
+            child.task.cancel()  # or its end would count as a death
+        await self._end(child)
+        child.environment |= environment
+        await self._spawn(child)
+
     async def stop(self) -> None:
         """Stop the roles gracefully, the broker last."""
         self._stopping = True

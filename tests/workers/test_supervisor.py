@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 from streams.errors import GaitstreamError, Unavailable
 from streams.settings import Settings
@@ -158,6 +159,37 @@ async def test_a_role_that_cannot_start_is_tried_with_longer_and_longer_pauses(b
         await supervisor.stop()
     assert child.process is not None and child.process.returncode is not None
     assert "no-such-network" in (tmp_path / "children.log").read_text()
+
+
+async def test_a_role_started_again_has_the_new_settings_and_is_watched_on(broker: BrokerProcess, tmp_path: Path) -> None:
+    """Stopping it for that is no death, and if it dies later it comes back with what it was given."""
+    supervisor = Supervisor(Settings(bootstrap=broker.bootstrap, data_dir=tmp_path), roles=["inertial"], logs=tmp_path / "children.log")
+    pids = []
+
+    def given() -> str | None:
+        process = supervisor.children["inertial"].process
+        assert process is not None
+        pids.append(process.pid)
+        return psutil.Process(process.pid).environ().get("GAITSTREAM_TARGET_FPIR")
+
+    await supervisor.start()
+    try:
+        await supervisor.ready()
+        assert given() is None
+        with structlog.testing.capture_logs() as logs:
+            await supervisor.restart("inertial", {"GAITSTREAM_TARGET_FPIR": "0.02"})
+            await supervisor.ready()
+        assert [line["event"] for line in logs] == ["started"]
+        child = supervisor.children["inertial"]
+        assert child.restarts == 0
+        assert given() == "0.02"
+        psutil.Process(pids[-1]).kill()
+        await until(lambda: child.restarts == 1, what="it is started again")
+        assert given() == "0.02"
+        assert len(set(pids)) == 3
+    finally:
+        await supervisor.stop()
+    assert [pid for pid in pids if psutil.pid_exists(pid)] == []
 
 
 async def test_it_brings_its_own_broker_and_the_topics(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 Embedded broker, every worker as its own process, phones and cameras that publish through Kafka: the same code and the same messages as in
 production.  Enrolled people walk on two days for their enrolment by phone, then again, on a third day with the phone put in another way, live.
+Between the two, `gaitstream calibrate` fits the thresholds to these people, as an operator would (deploy/README.md).
 By camera they are enrolled on that third day, where the live cameras stand, and pass these again on other ways: recognition by cameras from
 day to day, in other clothes, or from another side fails too often to be shown (models/evaluation/REPORT.md, Cameras).
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import sys
 import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
@@ -18,6 +21,7 @@ import numpy as np
 import structlog
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.simulation import LivePhone, Walker
@@ -108,6 +112,7 @@ class Demo:
             filming = asyncio.create_task(self._enrol_cameras())  # pictures take longer than samples
             try:
                 self._say("enrolled by phone: " + ", ".join(await self._enrol_phones()))
+                await self._calibrate(supervisor)
                 await self._live(filming)
             finally:
                 filming.cancel()
@@ -135,6 +140,24 @@ class Demo:
                 if await self._ask(actor, f"day {day + 1}", {"stream_key": actor.device_id, "from_ns": begin, "to_ns": end}):
                     enrolled.append(actor.truth)
         return list(dict.fromkeys(enrolled))
+
+    async def _calibrate(self, supervisor: Supervisor) -> None:
+        """The command itself, in a process of its own; the identity worker starts again with what it wrote."""
+        site = self.settings.data_dir / "site.json"
+        command = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "workers.cli", "calibrate", "--out", str(site)),
+            env=os.environ | self.settings.environment() | {"GAITSTREAM_BOOTSTRAP": self.settings.bootstrap},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await command.communicate()
+        if command.returncode:
+            self._say(f"[yellow]thresholds stay as shipped: {escape(output.decode().strip())}[/yellow]")
+            return
+        self._say("gaitstream calibrate fits the thresholds to the enrolled people")
+        typer.echo(output.decode().rstrip())
+        await supervisor.restart("identity", {"GAITSTREAM_SITE_CALIBRATION": str(site)})
+        await supervisor.ready()
 
     async def _enrol_cameras(self) -> list[str]:
         if self._cameras is None:
