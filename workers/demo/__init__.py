@@ -109,10 +109,10 @@ class Demo:
             await supervisor.start()
             await supervisor.ready()
             self._say(f"ready on {self.settings.bootstrap}")
-            filming = asyncio.create_task(self._enrol_cameras())  # pictures take longer than samples
+            self._say("enrolled by phone: " + ", ".join(await self._enrol_phones()))
+            await self._calibrate(supervisor)
+            filming = asyncio.create_task(self._enrol_cameras())  # pictures take longer than samples: phones go live meanwhile
             try:
-                self._say("enrolled by phone: " + ", ".join(await self._enrol_phones()))
-                await self._calibrate(supervisor)
                 await self._live(filming)
             finally:
                 filming.cancel()
@@ -183,21 +183,22 @@ class Demo:
     async def _tracks(self, cameras: set[str]) -> dict[str, str]:
         """The longest track of each camera, once all have ended and are embedded (or time is up)."""
         deadline = time.monotonic() + EMBEDDED_WITHIN_S
-        while True:
-            ended, windows = set(), Counter[str]()
+        ended: dict[str, int] = {}
+        while not cameras <= {_camera_of(track) for track in ended} and time.monotonic() < deadline:
             async for record in read_partitions(self.settings, topics.WALKING_EVENTS.name):
                 event = WalkingEvent.from_bytes(record.value)
                 if event.modality == "camera" and event.kind == "ended":
-                    ended.add(event.stream_key.partition(":")[0])
-            async for record in read_partitions(self.settings, topics.EMBEDDINGS.name):
-                windows[record.key.decode()] += 1
-            if cameras <= ended or time.monotonic() > deadline:
-                found = [(n, track) for track, n in windows.items() if track.partition(":")[0] in cameras]
-                return {track.partition(":")[0]: track for _, track in sorted(found)}
+                    ended[event.stream_key] = event.end_ns
             await asyncio.sleep(0.3)
+        await self._embedded(ended)
+        windows = Counter[str]()
+        async for record in read_partitions(self.settings, topics.EMBEDDINGS.name):
+            windows[record.key.decode()] += 1
+        found = [(n, track) for track, n in windows.items() if _camera_of(track) in cameras]
+        return {_camera_of(track): track for _, track in sorted(found)}
 
     async def _embedded(self, until_ns: dict[str, int]) -> None:
-        """Wait until the pipeline has embedded each device's walk up to that time."""
+        """Wait until the pipeline has embedded each device's or track's walk up to that time."""
         deadline = time.monotonic() + EMBEDDED_WITHIN_S
         waiting, ring = set(until_ns), KeyRing(self.settings)
         while waiting and time.monotonic() < deadline:
@@ -285,3 +286,7 @@ class Demo:
 
     def _say(self, text: str) -> None:
         self._console.print(f"[dim]{time.monotonic() - self._began:6.1f} s[/dim]  {text}")
+
+
+def _camera_of(track: str) -> str:
+    return track.partition(":")[0]
