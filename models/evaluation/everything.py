@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.data.simulated import simulate
 from models.evaluation.adaptation import evaluate_adaptation
 from models.evaluation.embedded import EmbeddedRecording

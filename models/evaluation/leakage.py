@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.inertial.embedder import PenultimateEmbedding
 from models.registry import find_network
 from models.training.engine import AS_PUBLISHED, fit

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from models.catalogue import EMBEDDING
 from models.data.gravity import completed
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from models.data.simulated import FIRST_TRAINING_SEED, simulate
 from models.evaluation.embedded import probe_vectors, templates
 from models.evaluation.labelled import embed_windows, labelled_windows

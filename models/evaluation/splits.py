@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from models.data.grid import UNTRUSTED_ENDS_S
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from models.data.simulated import simulate
 
 Divide = Callable[[Sequence[Recording]], tuple[list[Recording], list[Recording]]]

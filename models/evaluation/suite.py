@@ -21,7 +21,8 @@ import torch
 from models.catalogue import EMBEDDING as EMBEDDING_TASK
 from models.catalogue import EXTRACTION as EXTRACTION_TASK
 from models.catalogue import INERTIAL, NETWORKS, NetworkEntry
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from models.evaluation.extraction import evaluate_extraction
 from models.evaluation.identification import evaluate_identification
 from models.evaluation.labelled import PairScorer, Windows, labelled_windows, recognise, recognise_pairs

@@ -10,7 +10,8 @@ from torch import nn
 
 from models.catalogue import NetworkEntry
 from models.data.grid import to_grid
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from models.evaluation import Evaluation, evaluate_extraction, evaluate_identification, evaluate_verification
 from models.evaluation.pairs import evaluate_pairs
 from models.inertial.embedder import GaitEmbedder, PenultimateEmbedding, UnitClassical, matched_dim

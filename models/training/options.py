@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from models.data.gravity import completed
-from models.data.recordings import Recording, RecordingError, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording, RecordingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class TrainOptions:
     steps, batch: steps per epoch (0: a pass over all samples) and items per step.  simulated: number of simulated walkers that join.
     test_people: people (as `people`) for the final figures of the model card; they must not be among `people`.
     folds: people-disjoint folds of cross-fitted calibration (embedding networks; 0 calibrates on the validation people alone).
-    where: conditions that a record must meet to be used ("trial=7,8"), as models.data.recordings writes them.
+    where: conditions that a record must meet to be used ("trial=7,8"), as models.data.loading writes them.
     small: the recipe that fits two processor cores in minutes.  legacy: published networks keep the checkpoint that is best on random
     samples of the training people, as published, and their published defects.
     """

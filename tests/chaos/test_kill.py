@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from streams import topics
 from streams.messages import Template
 from streams.provision import ensure_topics

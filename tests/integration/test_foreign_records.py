@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from aiokafka import TopicPartition
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from streams import topics
 from streams.clients import producer_of, read_partitions
 from streams.deadletter import list_letters

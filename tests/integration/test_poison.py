@@ -9,7 +9,8 @@ import pytest
 from aiokafka import TopicPartition
 from confluent_kafka import Producer as LibrdkafkaProducer
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from streams import topics
 from streams.deadletter import Letter, list_letters, replay_letters, show_letter
 from streams.errors import BadMessage, Refused

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from models.evaluation.embedded import EmbeddedRecording, embed_recordings
 from models.evaluation.identification import evaluate_identification
 from models.matching.vectors import leading

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from streams import topics
 from streams.messages import IdentityEvent, ImuChunk
 from streams.settings import Settings

@@ -232,7 +232,7 @@ def extraction(
     weights: Weights = None,
 ) -> None:
     """Walking per sample: F1, precision, recall, accuracy; false walking per activity."""
-    from models.data.recordings import load_recordings
+    from models.data.loading import load_recordings
     from models.evaluation.extraction import evaluate_extraction
     from models.registry import WEIGHTS_DIR, load_extractor
 
@@ -307,7 +307,7 @@ def _recognition(
     weights: Path | None,
 ) -> None:
     from models.catalogue import NETWORKS, VERIFICATION
-    from models.data.recordings import load_recordings
+    from models.data.loading import load_recordings
     from models.evaluation.identification import evaluate_identification
     from models.evaluation.pairs import evaluate_pairs
     from models.evaluation.verification import evaluate_verification

@@ -76,7 +76,7 @@ def imu(
     as_json: Annotated[bool, typer.Option("--json", help="The devices as JSON")] = False,
 ) -> None:
     """Publish inertial recordings; each record is one device session."""
-    from models.data.recordings import load_recordings
+    from models.data.loading import load_recordings
     from workers.sources.phones import publish
     from workers.sources.recordings import phones_of
 

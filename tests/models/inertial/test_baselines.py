@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.inertial.baselines import (
     BASELINES,
     EigenGait,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.inertial.cadence import step_rate_hz
 from models.simulation.walker import Walker
 from models.types import Float32, ShapeError

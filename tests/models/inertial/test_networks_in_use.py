@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.data.simulated import simulate
 from models.evaluation import evaluate_extraction, evaluate_verification
 from models.inertial.cutting import cut, window_samples

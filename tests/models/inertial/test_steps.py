@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.inertial.steps import CONTEXT, LOOKAHEAD, step_bounds, stretch, stride_period, two_step_samples
 from models.simulation.walker import SimulatedRecording, Walker
 from models.types import Float32, ShapeError

@@ -8,7 +8,8 @@ import paho.mqtt.client as paho
 import pytest
 from aiohttp import ClientSession
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from streams.settings import Settings
 from tests.support.brokers import until
 from tests.workers.bridges.conftest import TOPIC, count, stored

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.training.train import train
 from streams.clients import producer_of
 from streams.messages import EmbeddingRecord, GaitSample, IdentityEvent, Template

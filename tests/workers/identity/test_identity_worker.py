@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from streams.errors import SchemaMismatch
 from streams.messages import EmbeddingRecord, GaitSample, IdentityEvent, Template
 from streams.settings import Settings

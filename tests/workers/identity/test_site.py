@@ -8,7 +8,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from numpy.typing import NDArray
 
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.matching.vectors import leading
 from models.registry import load_embedder
 from models.training.scoring import walking_windows

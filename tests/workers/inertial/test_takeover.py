@@ -9,7 +9,8 @@ from aiokafka import TopicPartition
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from models.data.recordings import Recording, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording
 from streams.messages import GaitSample
 from streams.settings import Settings
 from streams.topics import IMU_RAW, SAMPLES_INERTIAL

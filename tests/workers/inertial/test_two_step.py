@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.data.grid import to_grid
-from models.data.recordings import load_recordings
+from models.data.loading import load_recordings
 from models.inertial.steps import two_step_samples
 from models.types import GRID_STEP_NS
 from streams.messages import GaitSample

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.data.recordings import Recording, RecordingError, load_recordings
+from models.data.loading import load_recordings
+from models.data.recordings import Recording, RecordingError
 from models.training.train import train
 from tests.models.data.formats.folders import samples, write_distributed, write_record, write_rows
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from models.data.grid import to_grid, trusted_labels
-from models.data.recordings import RecordingError, choose_people, load_recordings, parse_where
+from models.data.loading import choose_people, load_recordings, parse_where
+from models.data.recordings import RecordingError
 
 
 def fields() -> dict[str, Any]:
