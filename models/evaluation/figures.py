@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.special import ndtri
 
+from models.evaluation.plots import pyplot, save
 from models.evaluation.report import Confusion, Evaluation
 from models.evaluation.scores import thinned
 
@@ -33,7 +33,7 @@ def write_figures(evaluation: Evaluation, directory: Path, title: str) -> list[P
 
 def det_plot(curves: Mapping[str, Sequence[Sequence[float]]], file: Path, title: str) -> Path:
     """A DET plot: error rates on normal-deviate axes, one line per entry of rows [false match rate, false non-match rate]."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(7.0, 6.0), dpi=110)
     low, high = TICKS[0], TICKS[-1]
     for index, (label, rows) in enumerate(curves.items()):
@@ -45,12 +45,12 @@ def det_plot(curves: Mapping[str, Sequence[Sequence[float]]], file: Path, title:
     axes.set(xlim=ndtri([low, high]), ylim=ndtri([low, high]), xlabel="false match rate, %", ylabel="false non-match rate, %", title=title)
     axes.grid(color="0.92")
     axes.legend(fontsize=7)
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def confusion_picture(confusion: Confusion, file: Path, title: str) -> Path:
     """Shares of single windows given to whom (columns) of each walker (rows)."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(6.5, 6.0), dpi=110)
     image = axes.imshow(confusion.share_GG, vmin=0.0, vmax=1.0, cmap="magma")
     if len(confusion.names) <= LARGEST_LABELLED:
@@ -58,27 +58,8 @@ def confusion_picture(confusion: Confusion, file: Path, title: str) -> Path:
         axes.set_yticks(range(len(confusion.names)), confusion.names, fontsize=7)
     axes.set(xlabel="answer", ylabel="walker", title=title)
     figure.colorbar(image, label="share of windows")
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def _probe_words(name: str) -> str:
     return {"1": "1 window", "4": "4 windows", "pair": "window against window"}.get(name, name)
-
-
-def _pyplot() -> Any:
-    """pyplot without a display. Raises ImportError naming the extra."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install gaitstream[train]") from error
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def _save(figure: Any, file: Path) -> Path:
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Software": None})
-    _pyplot().close(figure)
-    return file

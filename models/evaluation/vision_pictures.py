@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from models.evaluation.plots import pyplot, save
 from models.evaluation.vision_protocols import ViewMatrix
 from models.skeleton.disentangle import Disentangle, from_rows, to_rows
 from models.skeleton.fourier import USED
@@ -34,7 +35,7 @@ STRIP_FRAMES = tuple(range(0, 31, 5))
 
 def view_matrix_picture(matrix: ViewMatrix, file: Path, title: str) -> Path:
     """Rank-1 of every probe view (row) against every gallery view (column), numbers in per cent; the identical view is framed."""
-    plt = _pyplot()
+    plt = pyplot()
     rows, columns = len(matrix.probe_views), len(matrix.gallery_views)
     figure, axes = plt.subplots(figsize=(max(7.0, 2.5 + 0.6 * columns), 2.5 + 0.5 * rows), dpi=110)
     image = axes.imshow(matrix.rank1_VV, vmin=0.0, vmax=1.0, cmap="viridis")
@@ -50,7 +51,7 @@ def view_matrix_picture(matrix: ViewMatrix, file: Path, title: str) -> Path:
     means = f"mean {100 * matrix.mean:.1f} %, without identical view {100 * matrix.mean_without_identical:.1f} %"
     axes.set(xlabel="gallery view", ylabel="probe view", title=f"{title}\n{means}")
     figure.colorbar(image, label="rank-1")
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def heat_map_picture(
@@ -62,7 +63,7 @@ def heat_map_picture(
     joints: Sequence[int] = SHOWN,
 ) -> Path:
     """A row for every picture: itself with found (cross) and marked (circle) joints, then the maps of some joints."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, panels = plt.subplots(
         len(pictures), 1 + len(joints), figsize=(1.9 * (1 + len(joints)), 2.0 * len(pictures)), dpi=90, squeeze=False
     )
@@ -83,12 +84,12 @@ def heat_map_picture(
     for axes, joint in zip(panels[0, 1:], joints, strict=True):
         axes.set_title(JOINTS[joint].replace("_", " "), fontsize=8)
     figure.suptitle(title)
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def fourier_picture(spectra: Mapping[str, NDArray[np.float64]], file: Path, title: str, rate_hz: float = 25.0) -> Path:
     """Magnitude of the Fourier transforms (F, 8) of the heights of the matcher's joints, one line per walk, up to 5 Hz."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, panels = plt.subplots(2, len(USED) // 2, figsize=(12.0, 5.5), dpi=110, sharex=True)
     for k, (axes, joint) in enumerate(zip(panels.flat, USED, strict=True)):
         for name, spectrum_FK in spectra.items():
@@ -103,7 +104,7 @@ def fourier_picture(spectra: Mapping[str, NDArray[np.float64]], file: Path, titl
         axes.set_ylabel("|real part|, torsos", fontsize=8)
     panels[0, 0].legend(fontsize=7)
     figure.suptitle(title)
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def code_heat_maps(network: Disentangle, triplet_3TJ2: Tensor, file: Path, title: str) -> Path:
@@ -111,7 +112,7 @@ def code_heat_maps(network: Disentangle, triplet_3TJ2: Tensor, file: Path, title
 
     triplet_3TJ2: (3, 64, 15, 2): a; v, the same person from another view; i, another person from a's view.
     """
-    plt = _pyplot()
+    plt = pyplot()
     with torch.no_grad():
         codes = network.autoencoder.encode(to_rows(triplet_3TJ2, network.layout))
     motion_3CT = codes.motion_BCT.numpy()
@@ -128,12 +129,12 @@ def code_heat_maps(network: Disentangle, triplet_3TJ2: Tensor, file: Path, title
         axes.set(xlabel="frame", ylabel="channel", title=f"{name}, mean {np.abs(difference_CT).mean():.3f}")
         figure.colorbar(image, ax=axes, orientation="horizontal", pad=0.15)
     figure.suptitle(title)
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def exchange_strip(network: Disentangle, first_TJ2: Tensor, second_TJ2: Tensor, file: Path, title: str) -> Path:
     """Stick figures of two walks, of their reconstructions, and of their reconstructions with the view codes exchanged."""
-    plt = _pyplot()
+    plt = pyplot()
     with torch.no_grad():
         rows_2RT = to_rows(torch.stack([first_TJ2, second_TJ2]), network.layout)
         codes = network.autoencoder.encode(rows_2RT)
@@ -147,12 +148,12 @@ def exchange_strip(network: Disentangle, first_TJ2: Tensor, second_TJ2: Tensor, 
     for axes, (name, walk_TJ2) in zip(panels, strips, strict=True):
         _stick_figures(axes, walk_TJ2, name)
     figure.suptitle(f"{title}: frames {STRIP_FRAMES[0]} to {STRIP_FRAMES[-1]} by 5")
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def loss_curves(losses: Mapping[str, Sequence[float]], file: Path, title: str) -> Path:
     """Mean training loss of every epoch as a share of the first epoch's, a line per run."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, axes = plt.subplots(figsize=(7.5, 4.5), dpi=90)
     for index, (name, values) in enumerate(losses.items()):
         share = np.asarray(values, float) / values[0]
@@ -160,7 +161,7 @@ def loss_curves(losses: Mapping[str, Sequence[float]], file: Path, title: str) -
     axes.set(xlabel="epoch", ylabel="loss / loss of the first epoch", title=title)
     axes.grid(color="0.92")
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return _save(figure, file)
+    return save(figure, file)
 
 
 def _stick_figures(axes: Any, walk_TJ2: NDArray[np.floating], name: str, frames: Sequence[int] = STRIP_FRAMES) -> None:
@@ -173,23 +174,3 @@ def _stick_figures(axes: Any, walk_TJ2: NDArray[np.floating], name: str, frames:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_title(name, fontsize=9, loc="left")
-
-
-def _pyplot() -> Any:
-    """pyplot without a display. Raises ImportError naming the extra."""
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install gaitstream[train]") from error
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    return plt
-
-
-def _save(figure: Any, file: Path) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Software": None})
-    _pyplot().close(figure)
-    return file

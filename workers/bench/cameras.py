@@ -14,24 +14,22 @@ from typing import TYPE_CHECKING
 import cv2
 import msgpack
 import numpy as np
-from aiokafka import TopicPartition
 
 from models.simulation import Walker
 from models.simulation.camera_live import SLOT_S, simulated_cameras
 from models.types import CAMERA_RATE_HZ
 from streams import topics
-from streams.clients import consumer_of, producer_of, read_partitions
+from streams.clients import producer_of, read_partitions
 from streams.errors import Unavailable
 from streams.messages import CameraFrame, IdentityEvent, PeopleSeen
 from streams.settings import Settings
 from workers.bench.camera_backlog import Backlog, run_backlog
+from workers.bench.live import WARM_UP_S, listen
 from workers.bench.processes import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from aiokafka import ConsumerRecord
 
     from workers.bench.processes import Worker
 
@@ -40,7 +38,6 @@ PEOPLE = 4
 PEOPLE_PER_CAMERA = 2.0
 FILMS = 2
 FILM_S = 2 * SLOT_S
-WARM_UP_S = 6
 FILE = "film.msgpack"
 
 Film = list[list[tuple[int, bytes]]]
@@ -113,28 +110,9 @@ async def _people_per_frame(settings: Settings) -> float:
 
 async def _live(settings: Settings, folder: Path, seconds: int) -> list[float]:
     """Milliseconds from the last moment of a window to its event at a subscriber."""
-    consumer = consumer_of(settings)
-    await consumer.start()
     generator = Process(["-m", "workers.bench", "cameras", str(folder / FILE), str(WARM_UP_S + seconds)], settings, folder / "cameras.log")
-    arrivals: list[tuple[int, ConsumerRecord]] = []
-    try:
-        partitions = [TopicPartition(topics.IDENTITY_EVENTS.name, p) for p in range(settings.partitions(topics.IDENTITY_EVENTS))]
-        consumer.assign(partitions)
-        await consumer.seek_to_end(*partitions)
-        await generator.start()
-        from_ns = time.time_ns() + WARM_UP_S * 1_000_000_000
-        ended = asyncio.create_task(generator.finish(WARM_UP_S + seconds + 120.0))
-        quiet = 0
-        while quiet < 2:
-            records = await consumer.getmany(timeout_ms=1000)
-            now_ns = time.time_ns()
-            arrivals += [(now_ns, record) for found in records.values() for record in found]
-            quiet = quiet + 1 if ended.done() and not records else 0
-        if await ended:
-            raise Unavailable(f"the cameras failed:\n{generator.output()[-2000:]}")
-    finally:
-        await consumer.stop()
-        await generator.stop()
+    from_ns = time.time_ns() + WARM_UP_S * 1_000_000_000
+    arrivals = await listen(settings, generator, seconds, "the cameras")
     events = [(now_ns, IdentityEvent.from_bytes(record.value)) for now_ns, record in arrivals]
     found = [(now_ns - event.end_ns) / 1e6 for now_ns, event in events if event.modality == "camera" and event.end_ns >= from_ns]
     if not found:

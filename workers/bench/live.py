@@ -48,9 +48,18 @@ class LiveResult:
 
 async def run_live(settings: Settings, phones: int, seconds: int, folder: Path) -> LiveResult:
     """Publish `phones` live for the warm-up and `seconds`, and listen.  Raises Unavailable when nothing can be measured."""
+    generator = Process(["-m", "workers.bench", "live", str(phones), str(WARM_UP_S + seconds)], settings, folder / "generator.log")
+    arrivals = await listen(settings, generator, seconds, "the generator")
+    return _result(phones, arrivals, json.loads(generator.output().splitlines()[-1]))
+
+
+async def listen(settings: Settings, generator: Process, seconds: int, what: str) -> list[tuple[int, ConsumerRecord]]:
+    """(time of arrival, identity event) while the generator runs for the warm-up and `seconds`, and until the last ones are in.
+
+    Raises Unavailable when it fails; `what` names it.
+    """
     consumer = consumer_of(settings)
     await consumer.start()
-    generator = Process(["-m", "workers.bench", "live", str(phones), str(WARM_UP_S + seconds)], settings, folder / "generator.log")
     arrivals: list[tuple[int, ConsumerRecord]] = []
     try:
         partitions = [TopicPartition(topics.IDENTITY_EVENTS.name, p) for p in range(settings.partitions(topics.IDENTITY_EVENTS))]
@@ -65,11 +74,11 @@ async def run_live(settings: Settings, phones: int, seconds: int, folder: Path) 
             arrivals += [(now_ns, record) for found in records.values() for record in found]
             quiet = quiet + 1 if ended.done() and not records else 0
         if await ended:
-            raise Unavailable(f"the generator failed:\n{generator.output()[-2000:]}")
+            raise Unavailable(f"{what} failed:\n{generator.output()[-2000:]}")
     finally:
         await consumer.stop()
         await generator.stop()
-    return _result(phones, arrivals, json.loads(generator.output().splitlines()[-1]))
+    return arrivals
 
 
 def _result(phones: int, arrivals: list[tuple[int, ConsumerRecord]], said: dict[str, float]) -> LiveResult:

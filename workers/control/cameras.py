@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import structlog
-from aiokafka import TopicPartition
 
 from streams import topics
-from streams.clients import consumer_of, partitions_of
 from streams.errors import BadMessage
 from streams.messages import CameraFrame, PeopleSeen
 from workers.camera.picture import jpeg_size, read_claim
+from workers.control.tail import tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiokafka import AIOKafkaConsumer, ConsumerRecord
+    from aiokafka import ConsumerRecord
 
     from streams.settings import Settings
 
 log = structlog.get_logger()
+
+TOPICS = (topics.CAMERA_FRAMES.name, topics.CAMERA_PEOPLE.name)
+"""Pictures before what was seen in them."""
 
 LOOK_BACK_S = 3.0
 """A page that opens shows the pictures of the last seconds at once."""
@@ -53,8 +55,6 @@ MOST_NAMES = 2000
 MOST_LEFT_OUT = 1000
 FORGET_S = 60.0
 """A camera that has been silent for so long is no longer shown."""
-
-RETRY_S = 1.0
 
 Picture = bytes | str
 """JPEG, or the claim check of one."""
@@ -149,7 +149,7 @@ class CameraFeed:
     def start(self) -> None:
         """Somebody watches."""
         if self._task is None:
-            self._task = asyncio.create_task(self._read())
+            self._task = asyncio.create_task(tail(self.settings, TOPICS, LOOK_BACK_S, self._take, max_records=200))
 
     def stop(self) -> None:
         """Nobody watches: no picture is kept."""
@@ -199,38 +199,6 @@ class CameraFeed:
         }  # fmt: skip
 
     # ---- reading -----------------------------------------------------------------------------------------------------------------
-
-    async def _read(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except Exception as error:  # whatever it is: a page that stands still looks as if nobody walked
-                log.warning("reading cameras for the page failed, trying again", error=repr(error))
-                await asyncio.sleep(RETRY_S)
-
-    async def _follow(self) -> None:
-        consumer = consumer_of(self.settings)
-        await consumer.start()
-        try:
-            await self._seek(consumer)
-            while True:
-                found = await consumer.getmany(timeout_ms=500, max_records=200)
-                for at in sorted(found, key=lambda at: at.topic):  # pictures before what was seen in them
-                    for record in found[at]:
-                        self._take(record)
-        finally:
-            await consumer.stop()
-
-    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
-        names = (topics.CAMERA_FRAMES.name, topics.CAMERA_PEOPLE.name)
-        partitions = [TopicPartition(name, p) for name in names for p in sorted(await partitions_of(self.settings, name))]
-        if not partitions:
-            raise LookupError("there are no topics of cameras")
-        consumer.assign(partitions)
-        end = await consumer.end_offsets(partitions)  # asked first: what is written between the two questions must not be skipped
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, int((time.time() - LOOK_BACK_S) * 1000)))
-        for partition in partitions:
-            consumer.seek(partition, found[partition].offset if found[partition] else end[partition])
 
     def _take(self, record: ConsumerRecord) -> None:
         try:

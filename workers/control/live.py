@@ -7,26 +7,26 @@ walkers cost the control plane and the page a bounded amount of work.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from aiokafka import TopicPartition
 
 from streams import topics
-from streams.clients import consumer_of, partitions_of
 from streams.errors import BadMessage
 from streams.messages import IdentityEvent, WalkingEvent
 from workers.control.cameras import CameraFeed
+from workers.control.tail import tail
 
 if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer, ConsumerRecord
+    from aiokafka import ConsumerRecord
 
     from streams.settings import Settings
 
 log = structlog.get_logger()
+
+TOPICS = (topics.IDENTITY_EVENTS.name, topics.WALKING_EVENTS.name)
 
 LOOK_BACK_S = 60.0
 """A page that opens shows who walked in the last minute."""
@@ -36,8 +36,6 @@ FLUSH_S = 0.25
 
 MOST_STREAMS = 300
 """Streams per message to a viewer; of more only the newest are shown, and how many were left out is said."""
-
-RETRY_S = 1.0
 
 
 class Viewer:
@@ -94,7 +92,7 @@ class LiveFeed:
         self._viewers.add(viewer)
         if self._task is not None:  # the newcomer, too, sees the last minute
             self._task.cancel()
-        self._task = asyncio.create_task(self._read())
+        self._task = asyncio.create_task(tail(self.settings, TOPICS, LOOK_BACK_S, self._show, max_records=2000))
         self.cameras.start()
         for row in self.cameras.rows():
             viewer.put(row)
@@ -111,36 +109,6 @@ class LiveFeed:
         """Let every viewer go."""
         for viewer in self._viewers:
             viewer.close()
-
-    async def _read(self) -> None:
-        while True:
-            try:
-                await self._follow()
-            except Exception as error:  # whatever it is: a page that stands still looks as if nobody walked
-                log.warning("reading events for the page failed, trying again", error=repr(error))
-                await asyncio.sleep(RETRY_S)
-
-    async def _follow(self) -> None:
-        consumer = consumer_of(self.settings)
-        await consumer.start()
-        try:
-            await self._seek(consumer)
-            while True:
-                for found in (await consumer.getmany(timeout_ms=500, max_records=2000)).values():
-                    for record in found:
-                        self._show(record)
-        finally:
-            await consumer.stop()
-
-    async def _seek(self, consumer: AIOKafkaConsumer) -> None:
-        names = (topics.IDENTITY_EVENTS.name, topics.WALKING_EVENTS.name)
-        partitions = [TopicPartition(name, p) for name in names for p in sorted(await partitions_of(self.settings, name))]
-        consumer.assign(partitions)
-        since_ms = int((time.time() - LOOK_BACK_S) * 1000)
-        end = await consumer.end_offsets(partitions)  # asked first: what is written between the two questions must not be skipped
-        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
-        for partition in partitions:
-            consumer.seek(partition, found[partition].offset if found[partition] else end[partition])
 
     def _show(self, record: ConsumerRecord) -> None:
         try:
