@@ -89,15 +89,16 @@ class Sources:
 
 
 def measured_run(folder: Path, source: Sources, device: str) -> dict[str, Any]:
-    """What there is to measure of the run in a folder, from MEASURED while its weights stay."""
+    """What there is to measure of the run in a folder, from MEASURED while its weights and the number of simulated walkers stay."""
     stamp = (folder / "weights.safetensors").stat().st_mtime_ns
     file = folder / MEASURED
     if file.exists():
         kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if kept["stamp"] == stamp:
+        if (kept["stamp"], kept.get("simulated")) == (stamp, source.simulated):
             return kept
     run = load_run(folder)
-    result: dict[str, Any] = {"stamp": stamp, "name": run.name, "small": run.small, "cost": run.cost, "people": len(run.people)}
+    result: dict[str, Any] = {"stamp": stamp, "simulated": source.simulated, "name": run.name, "small": run.small}
+    result |= {"cost": run.cost, "people": len(run.people)}
     result["trained_on"] = sorted({person.split("/")[0] for person in run.people})
     result["losses"] = {
         str(row.get("stage", "")): [own["loss"] for own in run.history if own.get("stage") == row.get("stage")] for row in run.history

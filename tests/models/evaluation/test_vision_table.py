@@ -97,6 +97,8 @@ def test_runs_are_laid_beside_each_other_and_measured_once(data_dir: Path, tmp_p
     kept = json.loads((out / MEASURED).read_text())
     (out / MEASURED).write_text(json.dumps({**kept, "command": "as kept"}))
     assert "as kept" in table_of_runs([out], folder, 0)
+    (out / MEASURED).write_text(json.dumps({**kept, "command": "as kept", "simulated": 3}))
+    assert "as kept" not in table_of_runs([out], folder, 0), "other people are measured"
     with pytest.raises(RecordingError, match="no folder of a training run"):
         table_of_runs([tmp_path / "no-run"], folder, 0)
 
