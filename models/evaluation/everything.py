@@ -15,6 +15,7 @@ from models.evaluation.full_report import write_report
 from models.evaluation.labelled import embed_windows, labelled_windows
 from models.evaluation.leakage import NETWORKS as LEAKING
 from models.evaluation.leakage import leakage
+from models.evaluation.small_sites import DRAWS, SIZES, evaluate_small_sites
 from models.evaluation.splits import RECOGNITION, RecognitionSplit
 from models.evaluation.strangers import Basis, evaluate_strangers
 from models.evaluation.suite import Row, Suite, compared_space
@@ -23,6 +24,7 @@ from models.registry import load_embedder
 from models.training.windows import Cut
 
 SIMULATED_STRANGERS = range(2000, 2040)
+SIMULATED_SITES = range(2100, 2180)
 """Seeds that neither training nor calibration nor the demo uses."""
 
 CUTS: dict[Cut, str] = {"fixed-128": "fixed windows", "two-step-128": "two-step samples"}
@@ -58,6 +60,11 @@ def evaluate_everything(
             if basis != "space" or title in SITES:
                 key = f"{compared}|strangers|{title}|{basis}"
                 strangers[f"{title}, {words}"] = suite.cached(key, partial(_strangers, embedder, load, basis))
+    for title, teach in small_site_sets(data_dir).items():
+        for size in SIZES:
+            key = f"{compared}|small sites|{title}|{size}"
+            name = f"{title}, {DRAWS} sites of {size}, site space"
+            strangers[name] = suite.cached(key, partial(_small_sites, embedder, teach, size))
     adaptation: dict[str, Row] = {}
     for title, load in adaptation_sets(data_dir).items():
         for adapted in (False, True):
@@ -76,6 +83,17 @@ def stranger_sets(data_dir: Path) -> dict[str, Callable[[GaitEmbedder], Recognis
         "MotionSense 13-18": lambda embedder: _embedded(embedder, imu / "motionsense.npz", "trial=7", "trial=8,15", "13-18"),
         "HAPT, experiment 1 → 2": lambda embedder: _embedded(embedder, imu / "hapt.npz", "session=1", "session=2,3", None),
     }
+
+
+def small_site_sets(data_dir: Path) -> dict[str, Callable[[GaitEmbedder], Recognised]]:
+    """People no network saw, by the name of the set: (walks that teach, probes). HAPT has one walk of most people but the probes, so these teach too."""
+    imu = data_dir / "imu"
+
+    def hapt(embedder: GaitEmbedder) -> Recognised:
+        enrolled, probes = _embedded(embedder, imu / "hapt.npz", "session=1", "session=2,3", None)
+        return [*enrolled, *probes], probes
+
+    return {"simulated walkers": _simulated_days, "HAPT": hapt}
 
 
 def adaptation_sets(data_dir: Path) -> dict[str, Callable[[GaitEmbedder], Recognised]]:
@@ -108,6 +126,16 @@ def _embedded(embedder: GaitEmbedder, file: Path, enrol: str, probe: str, people
         for where in (enrol, probe)
     )
     return enrolled, probes
+
+
+def _small_sites(embedder: GaitEmbedder, load: Callable[[GaitEmbedder], Recognised], size: int) -> dict[str, Any]:
+    return evaluate_small_sites(embedder, *load(embedder), size).to_json()
+
+
+def _simulated_days(embedder: GaitEmbedder) -> Recognised:
+    walks = simulate(SIMULATED_SITES, sessions=3, duration_s=40.0)
+    embedded = embed_windows(lambda x_WT6: embedder.embed(x_WT6)[0], labelled_windows(walks))
+    return [item for item in embedded if item.recording.session != "2"], [item for item in embedded if item.recording.session == "2"]
 
 
 def _simulated(embedder: GaitEmbedder) -> Recognised:

@@ -215,7 +215,9 @@ def strangers_section(strangers: dict[str, Row]) -> str:
     text = (
         "The decisions of the identity worker with the thresholds that the calibration in the model card gives for a target FPIR of 1 %; every "
         "person in turn is a stranger to a gallery of all others of the set. *Site thresholds* also use the scores of the gallery's own people "
-        "among each other; in the *site space* all others taught the transform and the calibration, as `gaitstream calibrate` does. Intervals: the wider of bootstrap over people and exact binomial over probes."
+        "among each other; in the *site space* all others taught the transform and the calibration, as `gaitstream calibrate` does. *Sites of 8, 12, 16*: so many "
+        "people drawn from the set are the site, all others strangers; HAPT's probes taught too, so that its people's own are not counted. "
+        "Intervals: the wider of bootstrap over people and exact binomial over probes."
     )
     lines = []
     for name, row in strangers.items():

@@ -33,7 +33,7 @@ site's own space, transform and calibration, which all people but the one who pr
 
 
 @dataclass(frozen=True)
-class _Site:
+class Site:
     """What a decision needs: vectors in, policy out."""
 
     apply: Callable[[Float32], Float32]
@@ -55,20 +55,15 @@ def evaluate_strangers(
     people = sorted({item.person for item in probes if len(item.vector_WD)})
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     for person in people:
-        site = _site(embedder, [*enrolled, *probes], person, basis)
+        site = site_of(embedder, [*enrolled, *probes], person, basis)
         for windows in PROBE_WINDOWS:
-            parts = [
-                (site.apply(item.vector_WD[first : first + windows]), item.quality_W[first : first + windows])
-                for item in probes
-                if item.person == person
-                for first in range(0, len(item.vector_WD) - windows + 1, windows)
-            ]
+            parts = parts_of(site, [item for item in probes if item.person == person], windows)
             for kind, without in (("fpir", person), ("tpir", None)):
-                gallery = _gallery(embedder, enrolled, site, without)
+                gallery = gallery_of(embedder, enrolled, site, without)
                 if parts and (kind == "fpir" or person in gallery.names()):
                     policy = DecisionPolicy(site.calibration, target_fpir, 1, site=adapt_impostors(gallery) if basis == "site" else None)
                     own = counts.setdefault(f"{kind}_{windows}", {})
-                    own[person] = _named(policy, gallery, parts, person if kind == "tpir" else None), len(parts)
+                    own[person] = named(policy, gallery, parts, person if kind == "tpir" else None), len(parts)
 
     def figures(chosen: Sequence[str]) -> dict[str, float]:
         return {name: _share([rows[person] for person in chosen if person in rows]) for name, rows in counts.items()}
@@ -101,10 +96,19 @@ def widened(figure: Figure, hits: int, probes: int) -> Figure:
     return Figure(figure.value, min(figure.low, low), max(figure.high, high))
 
 
-def _site(embedder: GaitEmbedder, items: Sequence[EmbeddedRecording], without: str, basis: Basis) -> _Site:
-    """The site as all people but one make it."""
+def parts_of(site: Site, items: Sequence[EmbeddedRecording], windows: int) -> list[tuple[Float32, Float32]]:
+    """(vectors as compared, qualities) of probes of `windows` windows, one after the other."""
+    return [
+        (site.apply(item.vector_WD[first : first + windows]), item.quality_W[first : first + windows])
+        for item in items
+        for first in range(0, len(item.vector_WD) - windows + 1, windows)
+    ]
+
+
+def site_of(embedder: GaitEmbedder, items: Sequence[EmbeddedRecording], without: str | None, basis: Basis) -> Site:
+    """The site as all people but one make it. Raises ValueError if they are too few, or their walks, for a space of its own."""
     if basis != "space":
-        return _Site(lambda vectors_WD: leading(vectors_WD, embedder.matched_dim), embedder.calibration)
+        return Site(lambda vectors_WD: leading(vectors_WD, embedder.matched_dim), embedder.calibration)
     walks: dict[str, list[Float32]] = {}
     for item in items:
         if item.person != without:
@@ -112,10 +116,10 @@ def _site(embedder: GaitEmbedder, items: Sequence[EmbeddedRecording], without: s
     site = adapt_space(embedder.space, walks, embedder.matched_dim)
     if site is None:
         raise ValueError(f"{len(walks)} people are too few, or their walks, for a space of the site")
-    return _Site(site.transform.apply, site.calibration)
+    return Site(site.transform.apply, site.calibration)
 
 
-def _gallery(embedder: GaitEmbedder, enrolled: Sequence[EmbeddedRecording], site: _Site, without: str | None) -> Gallery:
+def gallery_of(embedder: GaitEmbedder, enrolled: Sequence[EmbeddedRecording], site: Site, without: str | None) -> Gallery:
     """Everybody but one person, one template each: the mean of all enrolment windows."""
     gallery = Gallery(embedder.space, embedder.matched_dim)
     people, template_GD = templates([item for item in enrolled if item.person != without])
@@ -124,7 +128,7 @@ def _gallery(embedder: GaitEmbedder, enrolled: Sequence[EmbeddedRecording], site
     return gallery
 
 
-def _named(policy: DecisionPolicy, gallery: Gallery, parts: Sequence[tuple[Float32, Float32]], own: str | None) -> int:
+def named(policy: DecisionPolicy, gallery: Gallery, parts: Sequence[tuple[Float32, Float32]], own: str | None) -> int:
     """Probes that were given the name `own`, or any name where that is None."""
     vectors, effective = combine([vector for vector, _ in parts], [quality for _, quality in parts])
     decisions = policy.decide(gallery.match(vectors), effective, np.array([len(vector) for vector, _ in parts]))

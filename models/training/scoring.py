@@ -111,8 +111,13 @@ def calibrate(groups: Sequence[tuple[Embed, Sequence[Recording]]], windows: tupl
     return calibration_of(scores, {(recording.source, recording.subject) for group in embedded for recording, _ in group})
 
 
-def calibration_of(scores: Mapping[tuple[str, int], Scores], everybody: Collection[tuple[str, str]]) -> ScoreCalibration:
-    """Distributions of (genuine, impostor) scores by source and number of windows; everybody: (source, person). As `calibrate`."""
+def calibration_of(
+    scores: Mapping[tuple[str, int], Scores], everybody: Collection[tuple[str, str]], least_fmr: float = 0.0
+) -> ScoreCalibration:
+    """Distributions of (genuine, impostor) scores by source and number of windows; everybody: (source, person). As `calibrate`.
+
+    least_fmr: lowest false match rate of the quantile table, where few people make many scores; whoever reads the table extrapolates.
+    """
     windows = sorted({n for _, n in scores})
     enough = {key for key, pair in scores.items() if min(map(len, pair)) >= LEAST_SCORES}
     kept = [n for n in windows if any(key[1] == n for key in enough)]
@@ -127,7 +132,8 @@ def calibration_of(scores: Mapping[tuple[str, int], Scores], everybody: Collecti
         impostor_mean=tuple(impostor.mean for _, impostor in rows),
         impostor_sd=tuple(impostor.sd for _, impostor in rows),
         impostor_quantiles=tuple(
-            tuple((fmr, impostor.quantile(1.0 - fmr)) for fmr in IMPOSTOR_FMRS if fmr * len(impostor) >= 10) for _, impostor in rows
+            tuple((fmr, impostor.quantile(1.0 - fmr)) for fmr in IMPOSTOR_FMRS if fmr >= least_fmr and fmr * len(impostor) >= 10)
+            for _, impostor in rows
         ),
         genuine_mean=tuple(genuine.mean for genuine, _ in rows),
         genuine_sd=tuple(genuine.sd for genuine, _ in rows),

@@ -1,31 +1,38 @@
 """A site's own space and what scores mean there, from its enrolled people: learnt on some of them, measured on the others.
 
 The transform (models.matching.site) turns the distributions of scores, so the shipped calibration says nothing any more; a new one comes from
-cross-fitting: half of the people teach a transform, the scores of the other half are taken under it, and the other way round. The transform
-that is used is taught by all.
+cross-fitting: a tenth of the people are strangers to a transform that the others teach, and probe against these, as a stranger does live; each
+tenth in turn. The transform that is used is taught by all. A few people make few pairs, however many windows they walk: false match rates
+that few pairs would decide are not read off but extrapolated.
 
-Shape letters: W windows, D embedding.
+Shape letters: W windows, D embedding, P probes, K templates, M directions that are matched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.calibration import CalibrationError, ScoreCalibration
 from models.evaluation.scores import equal_error_rate
 from models.matching.site import SiteTransform, learn_transform
 from models.matching.vectors import leading
-from models.training.scoring import calibration_of, normalised, probes
+from models.training.scoring import Scores, calibration_of, normalised, probes
 from models.types import Float32
 
 PROBE_WINDOWS = (1, 2, 4, 8, 16)
 
 LEAST_WALK_WINDOWS = 6
 """Of an enrolment, to compare with others."""
+
+FOLDS = 10
+"""Parts of the people that are strangers in turn. With two, the transforms that are measured know half as many people as the one that is used."""
+
+LEAST_PAIRS = 3
+"""Pairs of people behind the lowest false match rate that is read off. Read off ten scores, thresholds of sites with 8 to 16 people let in two to
+nine times the strangers they were asked to (models/evaluation/EXPERIMENTS.md, Site adaptation)."""
 
 Walks = Mapping[str, Sequence[Float32]]
 """Window embeddings (W, D) of each enrolment of each person."""
@@ -57,43 +64,46 @@ def adapt_space(
     whole = learn_transform(space, [np.concatenate(usable[name]) for name in people], matched_dim)
     if whole is None:
         return None
-    before: dict[int, list[NDArray[np.float64]]] = {}
-    after: dict[int, list[NDArray[np.float64]]] = {}
-    for half in (0, 1):
-        teachers = [np.concatenate(usable[name]) for name in people if name not in people[half::2]]
+    before: dict[int, list[Scores]] = {n: [] for n in probe_windows}
+    after: dict[int, list[Scores]] = {n: [] for n in probe_windows}
+    folds = min(FOLDS, len(people))
+    for fold in range(folds):
+        strangers = people[fold::folds]
+        teachers = [np.concatenate(usable[name]) for name in people if name not in strangers]
         transform = learn_transform(space, teachers, matched_dim, least_people=2)
         assert transform is not None
-        measured = {name: usable[name] for name in people[half::2]}
         for n in probe_windows:
-            before.setdefault(n, []).extend(walk_scores(measured, n, lambda rows: leading(rows, matched_dim)))
-            after.setdefault(n, []).extend(walk_scores(measured, n, transform.apply))
-    scores = {("site", n): (np.concatenate(rows[::2]), np.concatenate(rows[1::2])) for n, rows in after.items()}
+            before[n].append(walk_scores(usable, n, lambda rows: leading(rows, matched_dim), strangers))
+            after[n].append(walk_scores(usable, n, transform.apply, strangers))
+    scores = {("site", n): _joined(parts) for n, parts in after.items()}
+    pairs = len(people) * (len(people) - 1) / 2
     try:
-        calibration = calibration_of(scores, [("site", name) for name in people])
+        calibration = calibration_of(scores, [("site", name) for name in people], least_fmr=LEAST_PAIRS / pairs)
     except CalibrationError:
         return None
-    eer = {
-        n: tuple(equal_error_rate(np.concatenate(rows[n][::2]), np.concatenate(rows[n][1::2])) for rows in (before, after))
-        for n in calibration.windows
-    }
-    return SiteSpace(whole, calibration, eer)  # type: ignore[arg-type]  # a tuple of two
+    eer = {n: (equal_error_rate(*_joined(before[n])), equal_error_rate(*scores["site", n])) for n in calibration.windows}
+    return SiteSpace(whole, calibration, eer)
 
 
-def walk_scores(people: Walks, windows: int, matched: Callable[[Float32], Float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def walk_scores(people: Walks, windows: int, matched: Callable[[Float32], Float32], strangers: Collection[str] | None = None) -> Scores:
     """(genuine, impostor) cosines of probes of `windows` windows with the templates of other walks.
 
-    matched: (N, D) unit rows as they are compared.  As the identity worker computes them: a template is the mean of an enrolment, then matched, a
-    probe the mean of matched windows.
+    matched: (N, D) unit rows as they are compared.  strangers: who alone probe, against walks of their own and, as impostors, of all who are no
+    strangers; None: everybody probes against everybody.  As the identity worker computes them: a template is the mean of an enrolment, then
+    matched, a probe the mean of matched windows.
     """
-    genuine: list[NDArray[np.float64]] = [np.zeros(0)]
-    impostor: list[NDArray[np.float64]] = [np.zeros(0)]
-    centres = [(name, i, normalised(walk.mean(axis=0))) for name, own in people.items() for i, walk in enumerate(own)]
-    moved = matched(np.stack([centre_D for _, _, centre_D in centres]))
-    centres = [(name, i, moved_D) for (name, i, _), moved_D in zip(centres, moved, strict=True)]
-    for name, own in people.items():
-        for i, walk in enumerate(own):
-            probe_PD = probes(matched(walk), windows)
-            for other, j, centre_D in centres:
-                if (other, j) != (name, i):
-                    (genuine if other == name else impostor).append((probe_PD @ centre_D).astype(np.float64))
-    return np.concatenate(genuine), np.concatenate(impostor)
+    owner_K = np.array([name for name, own in people.items() for _ in own])
+    template_KM = matched(np.stack([normalised(walk.mean(axis=0)) for own in people.values() for walk in own]))
+    enrolled_K = np.ones(len(owner_K), bool) if strangers is None else ~np.isin(owner_K, list(strangers))
+    parts: list[Scores] = [(np.zeros(0), np.zeros(0))]
+    for name in people if strangers is None else strangers:
+        own_K = owner_K == name
+        for walk, index in zip(people[name], np.flatnonzero(own_K), strict=True):
+            score_PK = (probes(matched(walk), windows) @ template_KM.T).astype(np.float64)
+            other_K = own_K & (np.arange(len(owner_K)) != index)
+            parts.append((score_PK[:, other_K].ravel(), score_PK[:, enrolled_K & ~own_K].ravel()))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Scores]) -> Scores:
+    return np.concatenate([genuine for genuine, _ in parts]), np.concatenate([impostor for _, impostor in parts])

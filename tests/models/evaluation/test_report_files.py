@@ -19,6 +19,7 @@ from models.evaluation.full_report import write_report
 from models.evaluation.labelled import embed_windows, labelled_windows, recognise
 from models.evaluation.markdown import evaluation_report, percent, table
 from models.evaluation.report import Figure
+from models.evaluation.small_sites import evaluate_small_sites
 from models.evaluation.splits import RECOGNITION, by_halves, by_session
 from models.evaluation.strangers import evaluate_strangers, widened
 from models.evaluation.suite import Suite, order_of_training
@@ -98,6 +99,22 @@ def test_strangers_and_named_people_are_counted(tmp_path: Path) -> None:
     nobody = evaluate_strangers(embedder, embedded[::2], embedded[1::2], target_fpir=1e-9)
     assert everyone.figures["fpir_4"].value >= nobody.figures["fpir_4"].value
     assert everyone.figures["tpir_4"].value >= nobody.figures["tpir_4"].value
+
+
+def test_small_sites_meet_everybody_who_is_not_theirs() -> None:
+    embedder = load_embedder()
+    walks = simulate(range(60, 70), sessions=3, duration_s=20)
+    embedded = embed_windows(lambda x_WT6: embedder.embed(x_WT6)[0], labelled_windows(walks))
+    days = [embedded[day::3] for day in range(3)]
+    outcome = evaluate_small_sites(embedder, [*days[0], *days[1]], days[2], 8, draws=3)
+    probes = [len(item.vector_WD) // 4 for item in days[2]]
+    assert outcome.counts["people"] == 8
+    assert 3 * 2 * min(probes) <= outcome.counts["probes_4"] <= 3 * 2 * max(probes)  # two strangers to each site
+    assert 0 <= outcome.figures["fpir_4"].value <= outcome.figures["fpir_4"].high
+    assert outcome.figures["tpir_4"].value > 0
+    assert "tpir_4" not in evaluate_small_sites(embedder, embedded, days[2], 8, draws=1).figures, "whose probes taught are not counted"
+    with pytest.raises(ValueError, match="no stranger to a site of 10"):
+        evaluate_small_sites(embedder, days[0], days[2], 10)
 
 
 def test_adaptation_is_measured_on_people_who_did_not_teach_it() -> None:
