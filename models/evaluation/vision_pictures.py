@@ -151,16 +151,24 @@ def exchange_strip(network: Disentangle, first_TJ2: Tensor, second_TJ2: Tensor, 
     return save(figure, file)
 
 
-def loss_curves(losses: Mapping[str, Sequence[float]], file: Path, title: str) -> Path:
-    """Mean training loss of every epoch as a share of the first epoch's, a line per run."""
+def loss_curves(losses: Mapping[str, Mapping[str, Sequence[float]]], file: Path) -> Path:
+    """Mean training loss of every epoch as a share of the first epoch's: by system a panel, by run a line, logarithmic."""
     plt = pyplot()
-    figure, axes = plt.subplots(figsize=(7.5, 4.5), dpi=90)
-    for index, (name, values) in enumerate(losses.items()):
-        share = np.asarray(values, float) / values[0]
-        axes.plot(range(1, len(share) + 1), share, marker="o", markersize=3, linestyle=("-", "--")[index // 10 % 2], label=name)
-    axes.set(xlabel="epoch", ylabel="loss / loss of the first epoch", title=title)
-    axes.grid(color="0.92")
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    figure, axes = plt.subplots(
+        (len(losses) + 1) // 2, min(len(losses), 2), figsize=(13, 2.6 * ((len(losses) + 1) // 2)), dpi=80, squeeze=False
+    )
+    for panel, (system, runs) in zip(axes.flat, losses.items(), strict=False):
+        for index, (name, values) in enumerate(runs.items()):
+            share = np.asarray(values, float) / values[0]
+            panel.plot(range(1, len(share) + 1), share, marker="o", markersize=3, linestyle=("-", "--")[index // 10 % 2], label=name)
+        panel.set(xlabel="epoch", ylabel="loss / first epoch's", yscale="log", title=system)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.yaxis.set_major_formatter("{x:g}")
+        panel.yaxis.set_minor_formatter("{x:g}")
+        panel.grid(color="0.92", which="both")
+        panel.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    for panel in axes.flat[len(losses) :]:
+        panel.remove()
     return save(figure, file)
 
 

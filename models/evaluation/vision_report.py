@@ -33,6 +33,11 @@ PUBLISHED = {
 """Rank-1 in per cent and joint errors that the authors reached on their own data: other people, other cameras, other protocols."""
 
 
+def system_of(network: str) -> str:
+    """Of PUBLISHED, whose network it is."""
+    return next(system for system in PUBLISHED if network.startswith(system))
+
+
 def table_of_runs(
     runs: Sequence[Path], data_dir: Path, simulated: int, videos: Path | None = None, device: str = "cpu", figures_dir: Path | None = None
 ) -> str:
@@ -47,8 +52,11 @@ def table_of_runs(
     measured = {folder: measured_run(folder, source, device) for folder in folders}
     baselines = baselines_of(folders[0].parent / "baselines.json", source)
     if figures_dir is not None:
-        losses = {f"{folder.name} {stage}".strip(): own for folder, run in measured.items() for stage, own in run["losses"].items()}
-        loss_curves(losses, figures_dir / "loss-curves.png", "Training loss")
+        losses: dict[str, dict[str, list[float]]] = {}
+        for folder, run in measured.items():
+            lines = losses.setdefault(system_of(run["name"]), {})
+            lines |= {f"{folder.name} {stage}".strip(): own for stage, own in run["losses"].items()}
+        loss_curves(losses, figures_dir / "loss-curves.png")
     parts = [
         ("People told apart", _people_table(measured, baselines)),
         (
@@ -188,7 +196,7 @@ def _recipe_table(measured: dict[Path, dict[str, Any]]) -> str:
     for folder, run in measured.items():
         losses = ", ".join(f"{stage} {own[0]:.3g} → {own[-1]:.3g}".strip() for stage, own in run["losses"].items())
         cost = run["cost"]
-        published = next(words for family, words in PUBLISHED.items() if run["name"].startswith(family))
+        published = PUBLISHED[system_of(run["name"])]
         minutes, memory = (f"{cost.get('processor_s', 0) / 60:.1f}", f"{cost.get('memory_mb', 0):.0f}")
         rows.append([f"{run['name']} [{folder.name}]", f"`{run['command']}`", losses, minutes, memory, published])
     return table(["network [run]", "command", "training loss, first → last epoch", "processor min", "MB", "published on other data"], rows)
