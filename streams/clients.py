@@ -36,9 +36,17 @@ _closing: set[asyncio.Task[None]] = set()
 
 
 class Consumer(AIOKafkaConsumer):
-    """aiokafka's consumer; only `stop` does not wait for the end of a TLS connection."""
+    """aiokafka's consumer; only `stop` does not wait for the end of a TLS connection, and a `start` that fails leaves nothing open."""
 
     group: str | None = None
+
+    async def start(self) -> None:
+        """Connect, and join the group.  Raises KafkaError; whoever tries again with a new consumer leaves none behind."""
+        try:
+            await super().start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Close, leaving the group."""

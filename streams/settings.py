@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     camera_min_windows: Annotated[int, Field(ge=1)] = 1
     """The same for cameras: somebody who passes one is often gone after two; the threshold for one window is higher instead."""
 
+    require_consent: bool = False
+    """Nobody is enrolled without a text of what he or she agreed to."""
+
     site_calibration: Path | None = None
     """File written by `gaitstream calibrate`: adapts thresholds to this site; without it the shipped calibration decides."""
 

@@ -77,8 +77,10 @@ def spaces_of_site(settings: Settings) -> Spaces:
 
 
 async def enrol(settings: Settings, command: Command, view: GalleryView, spaces: Spaces) -> Change:
-    """New templates of the command's subject.  Raises Refusal in words: too little walking, two people, enrolled as somebody else."""
+    """New templates of the command's subject.  Raises Refusal in words: no consent, too little walking, two people, enrolled as somebody else."""
     wanted = arguments_of(command, EnrolArguments)
+    if settings.require_consent and not wanted.consent.strip():
+        raise Refusal("consent: this installation enrols nobody without a text of what was agreed (require_consent)", "no_consent")
     records = await embeddings_of(settings, wanted)
     modality, space = _space_of(wanted, records, spaces)
     vectors_ND = np.stack([np.asarray(record.vector, np.float32) for record in records])

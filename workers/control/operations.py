@@ -40,7 +40,7 @@ def consent(command: Command, view: GalleryView, *, resuming: bool = False) -> C
     """Consent text or expiry of all of a person's templates changes."""
     wanted = arguments_of(command, ConsentArguments)
     update = {name: getattr(wanted, name) for name in wanted.model_fields_set}
-    if update.get("consent", "") is None:
+    if "consent" in update and not (update["consent"] or "").strip():
         raise Refusal("consent: a text is needed; erase the person if consent is withdrawn", "arguments")
     own = templates_of(view, command.subject)
     return Change(written=[t.model_copy(update=update) for t in own], result={"templates": len(own)})

@@ -7,12 +7,18 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
+from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.deadletter import list_letters
 from streams.messages import Command, Reply
+from streams.settings import Settings
+from tests.support.brokers import free_port
 from tests.workers.control.plane import DIM, HOP_NS, SPACE, Plane, person, run
 from workers.control.client import ask, command_of
+from workers.control.enrol import enrol
+from workers.control.gallery import GalleryView
+from workers.control.refusal import Refusal
 
 Walked = Callable[..., tuple[str, str, dict[str, Any]]]
 
@@ -108,6 +114,7 @@ REFUSED_ARGUMENTS = [
     ("merge", {"to": ""}, "to"),
     ("consent", {}, "give consent"),
     ("consent", {"consent": "x" * 1000}, "consent"),
+    ("consent", {"consent": " "}, "erase"),  # taken back: then the templates go
     ("erase", {"scan_s": 0.0}, "scan_s"),
     ("erase", {"everything": True}, "everything"),
 ]
@@ -218,3 +225,20 @@ def test_a_command_of_a_kafka_client_needs_no_known_fields_only(plane: Plane) ->
     plane.publish(topics.COMMANDS, [(b"Nobody", msgpack.packb(fields))])
     plane.until(lambda: plane.replies([fields["id"]]), "a reply")
     assert Command.from_bytes(msgpack.packb(fields)).id == fields["id"]
+
+
+@pytest.mark.parametrize(
+    ("consent", "required", "refused"),
+    [
+        ("", True, True),  # nothing agreed to
+        (" \t", True, True),  # looks like something
+        ("gate 3, one year", True, False),
+        ("", False, False),  # kept on paper, as the default allows
+    ],
+)
+async def test_consent_can_be_required(consent: str, required: bool, refused: bool) -> None:
+    settings = Settings(bootstrap=f"127.0.0.1:{free_port()}", require_consent=required)
+    command = command_of("enrol", "Ada", "tester", {"stream_key": "phone", "consent": consent})
+    with pytest.raises(Refusal if refused else KafkaError) as refusal:  # who is not refused goes on to the broker, which is not there
+        await enrol(settings, command, GalleryView(settings), {})
+    assert not refused or (isinstance(refusal.value, Refusal) and refusal.value.why == "no_consent" and "consent" in str(refusal.value))
