@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
@@ -33,6 +35,25 @@ Over TLS aiokafka waits until the connection is shut down on both sides.  While 
 not come to that and give up after 30 s: measured with Apache Kafka 4.3 for most readers, and each takeover of partitions has one."""
 
 _closing: set[asyncio.Task[None]] = set()
+
+_send = AIOKafkaConnection.send
+
+
+def _send_or_say_closed(connection: AIOKafkaConnection, request: Any, expect_response: bool = True) -> Any:
+    """aiokafka's `send`, whose only error is KafkaConnectionError where the broker has just closed the connection.
+
+    For a few turns of the loop the transport is closed and the connection does not know it yet. asyncio drops what is written then, uvloop raises
+    RuntimeError. In aiokafka 0.14 that ends the task that looks for brokers, nobody is told, and a worker whose broker was restarted in that moment
+    never finds its group again.
+    """
+    try:
+        return _send(connection, request, expect_response)
+    except RuntimeError as error:
+        connection.close(reason=CloseReason.CONNECTION_BROKEN, exc=error)
+        raise KafkaConnectionError(f"the connection is closed: {error}") from error
+
+
+AIOKafkaConnection.send = _send_or_say_closed
 
 
 class Consumer(AIOKafkaConsumer):
